@@ -1,0 +1,105 @@
+/*
+ * Builds the bundles: dist/extension.js, dist/helper.js with koffi's native file beside it, and the tests.
+ *
+ *   node build.mjs [--tests]
+ */
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const root = import.meta.dirname;
+const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const require = createRequire(import.meta.url);
+
+/** @type {import("esbuild").BuildOptions} */
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: "node",
+  // What VS Code 1.96 runs extensions with, and the oldest Node that the helper is run by.
+  target: "node20",
+  format: "cjs",
+  define: { DISKLOOM_VERSION: JSON.stringify(version) },
+  logLevel: "warning",
+};
+
+/**
+ * koffi finds its native file by the name of a package. In the bundle that becomes a file beside it: the one for glibc
+ * or, where that can't be loaded, the one for musl.
+ *
+ * @type {import("esbuild").Plugin}
+ */
+const koffiBesideTheBundle = {
+  name: "koffi-beside-the-bundle",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^koffi$/ }, () => ({ path: require.resolve("koffi") }));
+    onResolve({ filter: /^@koromix\/koffi-/ }, ({ path }) => ({ path, namespace: "koffi-native" }));
+    onLoad({ filter: /.*/, namespace: "koffi-native" }, ({ path }) => {
+      const platform = path.slice("@koromix/koffi-".length);
+      const load = (/** @type {string} */ libc) =>
+        `module.exports = require("./native/${platform}-${libc}/koffi.node");`;
+      return {
+        contents: platform.startsWith("linux-")
+          ? `try { ${load("glibc")} } catch { ${load("musl")} }`
+          : `throw new Error("Diskloom runs on Linux only");`,
+      };
+    });
+  },
+};
+
+/** Ships the native files of the platforms whose packages npm has installed. */
+function copyNative() {
+  const packages = join(root, "node_modules/@koromix");
+  for (const name of readdirSync(packages)) {
+    const platform = name.slice("koffi-".length);
+    const arch = platform.slice("linux-".length);
+    for (const [folder, libc] of [
+      [`linux_${arch}`, "glibc"],
+      [`musl_${arch}`, "musl"],
+    ]) {
+      const target = join(root, "dist/native", `${platform}-${libc}`);
+      mkdirSync(target, { recursive: true });
+      cpSync(join(packages, name, String(folder), "koffi.node"), join(target, "koffi.node"));
+    }
+  }
+}
+
+async function buildProduct() {
+  await Promise.all([
+    build({ ...common, entryPoints: ["extension/extension.ts"], outdir: "dist", external: ["vscode"], minify: true }),
+    build({
+      ...common,
+      entryPoints: { helper: "helper/main.ts" },
+      outdir: "dist",
+      minify: true,
+      // Errors in the log are to name our functions.
+      keepNames: true,
+      external: ["./native/*"],
+      plugins: [koffiBesideTheBundle],
+    }),
+  ]);
+  copyNative();
+}
+
+/** Each test file becomes a bundle of its own, at the same place under dist/. */
+async function buildTests() {
+  const files = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter(
+    (name) => /\.test\.ts$|^vscode\/suite\/index\.ts$/.test(name) && !name.includes("node_modules"),
+  );
+  await build({
+    ...common,
+    entryPoints: files.map((name) => join("test", name)),
+    outbase: "test",
+    outdir: "dist/test",
+    sourcemap: "inline",
+    packages: "external",
+    external: ["vscode"],
+  });
+}
+
+rmSync(join(root, "dist"), { recursive: true, force: true });
+await buildProduct();
+if (process.argv.includes("--tests")) {
+  await buildTests();
+}

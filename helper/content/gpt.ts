@@ -1,0 +1,120 @@
+/*
+ * The two copies of a GUID partition table, UEFI specification 2.10 chapter 5.3. libblkid reads the table for us and
+ * takes the backup where the primary is damaged, but keeps to itself that it did.
+ */
+import { crc32 } from "node:zlib";
+import type { OpenFile } from "../linux/file";
+import { Problem } from "../problem";
+import { readAt, readAtOnce } from "./read";
+
+const SIGNATURE = Buffer.from("EFI PART", "latin1");
+const REVISION_1_0 = 0x00010000;
+const HEADER_SIZE = 92;
+const at = {
+  revision: 8,
+  headerSize: 12,
+  headerCrc: 16,
+  ownLba: 24,
+  otherLba: 32,
+  lastUsableLba: 48,
+  entriesLba: 72,
+  entryCount: 80,
+  entrySize: 84,
+  entriesCrc: 88,
+} as const;
+
+// Room for 128 times the 128 entries that everybody writes: who asks for more only wants to keep us reading.
+const MOST_ENTRY_BYTES = 2 * 1024 * 1024;
+
+/** Which copies of the table can't be used. */
+export type GptDamage = "primary" | "backup" | "both";
+
+function looksLikeHeader(bytes: Buffer): boolean {
+  return (
+    bytes.length >= HEADER_SIZE &&
+    bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE) &&
+    bytes.readUInt32LE(at.revision) === REVISION_1_0 &&
+    bytes.readUInt32LE(at.headerSize) >= HEADER_SIZE
+  );
+}
+
+/**
+ * The sector size that a GPT was written for, in bytes, by the place of its header; 512 where there is no GPT.
+ *
+ * @param offset bytes of the file before the disk's own start
+ * @throws Problem invalid where there is more than one header, as after a conversion that left the old one behind
+ */
+export function probeSectorSize(file: OpenFile, offset: number): number {
+  const start = readAtOnce(file, offset, 4096 + HEADER_SIZE);
+  const found = [512, 1024, 2048, 4096].filter((size) => looksLikeHeader(start.subarray(size)));
+  if (found.length > 1) {
+    throw new Problem(
+      "invalid",
+      `${file.path} has partition tables for sectors of ${found.join(" and ")} bytes. Say which sector size to use.`,
+    );
+  }
+  return found[0] ?? 512;
+}
+
+/**
+ * Looks at both copies of a GPT, checksums included.
+ *
+ * @param range bytes; the disk's start and size within the file
+ * @returns undefined where both are sound
+ * @throws KernelError where the file can't be read
+ */
+export async function gptDamage(
+  file: OpenFile,
+  range: { offset: number; size: number; sectorSize: number },
+): Promise<GptDamage | undefined> {
+  const lastLba = Math.floor(range.size / range.sectorSize) - 1;
+  const primary = await readCopy(file, range, 1);
+  // The backup is where the primary says, which is not the end of an image that has grown since.
+  const backup = await readCopy(file, range, primary ? primary.otherLba : lastLba);
+  if (primary && backup) {
+    return undefined;
+  }
+  return primary ? "backup" : backup ? "primary" : "both";
+}
+
+/** One copy if it is sound in itself. */
+async function readCopy(
+  file: OpenFile,
+  range: { offset: number; size: number; sectorSize: number },
+  lba: number,
+): Promise<{ otherLba: number } | undefined> {
+  const { offset, size, sectorSize } = range;
+  if (lba < 1 || (lba + 1) * sectorSize > size) {
+    return undefined;
+  }
+  const sector = await readAt(file, offset + lba * sectorSize, sectorSize);
+  if (!looksLikeHeader(sector)) {
+    return undefined;
+  }
+  const headerSize = sector.readUInt32LE(at.headerSize);
+  if (headerSize > sector.length) {
+    return undefined;
+  }
+  const header = Buffer.from(sector.subarray(0, headerSize));
+  const headerCrc = header.readUInt32LE(at.headerCrc);
+  // The checksum is taken with its own place as zero.
+  header.writeUInt32LE(0, at.headerCrc);
+  const lbaAt = (place: number) => Number(header.readBigUInt64LE(place));
+  if (crc32(header) !== headerCrc || lbaAt(at.ownLba) !== lba) {
+    return undefined;
+  }
+  // An image that was cut off: neither libblkid nor the kernel takes a table whose disk would have to be larger.
+  if ((lbaAt(at.lastUsableLba) + 1) * sectorSize > size) {
+    return undefined;
+  }
+  const entries = lbaAt(at.entriesLba) * sectorSize;
+  const length = header.readUInt32LE(at.entryCount) * header.readUInt32LE(at.entrySize);
+  if (length > MOST_ENTRY_BYTES || entries + length > size) {
+    return undefined;
+  }
+  const table = await readAt(file, offset + entries, length);
+  if (table.length !== length || crc32(table) !== header.readUInt32LE(at.entriesCrc)) {
+    return undefined;
+  }
+  return { otherLba: lbaAt(at.otherLba) };
+}

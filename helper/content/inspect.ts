@@ -1,0 +1,59 @@
+/* `image/inspect`: what is in an image that isn't attached. */
+import type { OpenedImage } from "../caller";
+import { sectorSize as deviceSectorSize } from "../linux/block";
+import { Problem } from "../problem";
+import type { Content, Partition } from "../protocol";
+import { type GptDamage, probeSectorSize } from "./gpt";
+import { contentAt, probe } from "./probe";
+import { sizeOf } from "./read";
+
+export interface Inspected {
+  /** Bytes from the offset to the image's end: the size of the device that it would make. */
+  size: number;
+  content: Content;
+  /** By number; `device` is empty, and nothing is mounted or held. */
+  partitions: Partition[];
+  /** Which copies of the image's GPT can't be used. */
+  damaged?: GptDamage;
+}
+
+// DISK_MAX_PARTS in <linux/genhd.h> (until Linux 5.17, <linux/blkdev.h> since): no kernel knows more than these.
+const MOST_PARTITIONS = 256;
+
+/**
+ * Tells what is in an image, with no device and no privilege needed.
+ *
+ * @param offset bytes of the image to leave out
+ * @param sectorSize bytes; "probe" for that of the image's GPT
+ * @throws Problem invalid where the offset is past the image's end, unsupported where libblkid is missing
+ * @throws KernelError where the image can't be read
+ */
+export async function inspectImage(
+  { file, stat }: Pick<OpenedImage, "file" | "stat">,
+  { offset, sectorSize }: { offset: number; sectorSize: number | "probe" },
+): Promise<Inspected> {
+  const whole = sizeOf(file, stat);
+  if (offset > whole) {
+    throw new Problem("invalid", `The offset ${offset} is past the end of ${file.path}, which has ${whole} bytes.`);
+  }
+  const size = whole - offset;
+  const sectors =
+    sectorSize !== "probe" ? sectorSize : stat.isBlockDevice() ? deviceSectorSize(file) : probeSectorSize(file, offset);
+  const { content, table } = await probe(file, { offset, size, sectorSize: sectors });
+  const partitions: Partition[] = [];
+  for (const { number, start, size, type, uuid, name } of (table?.partitions ?? []).slice(0, MOST_PARTITIONS)) {
+    partitions.push({
+      device: "",
+      number,
+      start,
+      size,
+      type,
+      uuid,
+      name,
+      content: await contentAt(file, { offset: offset + start, size, sectorSize: sectors }),
+      mounts: [],
+      holders: [],
+    });
+  }
+  return { size, content, partitions, ...(table?.damaged && { damaged: table.damaged }) };
+}

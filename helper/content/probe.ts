@@ -1,0 +1,124 @@
+/* What is on a device, a partition or an image. */
+import { type BlkidResult, type FoundTable, probeRange, type Superblock } from "../linux/blkid";
+import { isErrno, KernelError } from "../linux/errno";
+import type { OpenFile } from "../linux/file";
+import { Problem } from "../problem";
+import type { Content } from "../protocol";
+import { type GptDamage, gptDamage } from "./gpt";
+import { readAt, sizeOf } from "./read";
+
+export { probeSectorSize } from "./gpt";
+
+/** A partition table; all places in bytes from the start of the range that was probed. */
+export interface PartitionTable extends FoundTable {
+  /** Which copies of a GPT can't be used. The partitions are those of the other; none where both are damaged. */
+  damaged?: GptDamage;
+}
+
+/** What `probe` found. */
+export interface Probed {
+  content: Content;
+  table: PartitionTable | undefined;
+}
+
+/** A part of a file in bytes; sectors are of 512 bytes unless it says otherwise. */
+export interface ProbeRange {
+  offset: number;
+  size: number;
+  sectorSize?: number;
+}
+
+/** What is said of content that can't be read, or is nothing that libblkid knows. */
+export const unknownContent: Content = { kind: "other", type: "", label: "", uuid: "" };
+const noContent: Content = { kind: "empty", type: "", label: "", uuid: "" };
+/** More than one file system has left its mark; `wipefs` tells which. */
+const ambivalentContent: Content = { kind: "other", type: "ambivalent", label: "", uuid: "" };
+
+/**
+ * Tells what is in a part of a file or device, as blkid and lsblk do: where there is both a file system and a
+ * partition table (a hybrid ISO), the content is the file system, and the table is given all the same.
+ *
+ * A range that reaches past the end of the file is probed as far as there is something.
+ *
+ * @throws Problem unsupported where libblkid isn't installed
+ * @throws KernelError where the file can't be read
+ */
+export async function probe(file: OpenFile, { offset, size, sectorSize = 512 }: ProbeRange): Promise<Probed> {
+  const present = Math.min(size, sizeOf(file) - offset);
+  if (present <= 0) {
+    return { content: size > 0 ? unknownContent : noContent, table: undefined };
+  }
+  const range = { offset, size: present, sectorSize };
+  const found = await search(file, range);
+  const table: PartitionTable | undefined = found.table && (await examined(file, range, found.table));
+  if (found.superblock) {
+    return { content: contentOf(found.superblock), table };
+  }
+  if (found.ambivalent) {
+    return { content: ambivalentContent, table };
+  }
+  if (table) {
+    return { content: { kind: "partitionTable", type: table.type, label: "", uuid: table.uuid }, table };
+  }
+  return { content: (await isBlank(file, range)) ? noContent : unknownContent, table };
+}
+
+/**
+ * As `probe`, for one part among others: content that can't be told is unknown, and no reason to tell nothing of the
+ * rest.
+ */
+export async function contentAt(file: OpenFile, range: ProbeRange): Promise<Content> {
+  try {
+    return (await probe(file, range)).content;
+  } catch (error) {
+    if (error instanceof Problem || error instanceof KernelError) {
+      return unknownContent;
+    }
+    throw error;
+  }
+}
+
+async function search(file: OpenFile, range: Required<ProbeRange>): Promise<BlkidResult> {
+  try {
+    return await probeRange(file, range);
+  } catch (error) {
+    if (isErrno(error, "ELIBACC")) {
+      throw Problem.of(
+        "unsupported",
+        "What is on a device can't be told, as libblkid is missing. Install the package libblkid1 (Debian, Ubuntu, " +
+          "openSUSE), libblkid (Fedora, Alpine) or util-linux-libs (Arch).",
+        error,
+      );
+    }
+    throw error;
+  }
+}
+
+async function examined(file: OpenFile, range: Required<ProbeRange>, table: FoundTable): Promise<PartitionTable> {
+  // libblkid's word for a protective MBR whose GPT it could not use.
+  if (table.type !== "gpt" && table.type !== "PMBR") {
+    return table;
+  }
+  const damaged = await gptDamage(file, range);
+  return damaged ? { ...table, type: "gpt", damaged } : table;
+}
+
+function contentOf({ type, usage, label, uuid }: Superblock): Content {
+  const kind = usage === "filesystem" || usage === "raid" || usage === "crypto" ? usage : "other";
+  return { kind, type, label, uuid };
+}
+
+// Where everything that marks a file system, a RAID or a table stands.
+const TELLING = 64 * 1024;
+const zeros = Buffer.alloc(TELLING);
+
+async function isBlank(file: OpenFile, { offset, size }: Required<ProbeRange>): Promise<boolean> {
+  const length = Math.min(TELLING, size);
+  for (const position of [offset, offset + size - length]) {
+    const bytes = await readAt(file, position, length);
+    if (!bytes.equals(zeros.subarray(0, bytes.length))) {
+      return false;
+    }
+  }
+  return true;
+}

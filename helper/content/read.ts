@@ -1,0 +1,43 @@
+import { type BigIntStats, read, readSync } from "node:fs";
+import { promisify } from "node:util";
+import { deviceSize } from "../linux/block";
+import { asKernelError, withErrno } from "../linux/errno";
+import type { OpenFile } from "../linux/file";
+
+const readAsync = promisify(read);
+
+/**
+ * Reads a part of a file, without touching the place where others read it. What lies past the file's end is missing
+ * from the result.
+ *
+ * @param position bytes from the file's start
+ * @throws KernelError, as pread(2) fails
+ */
+export async function readAt(file: OpenFile, position: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  let done = 0;
+  try {
+    while (done < length) {
+      const { bytesRead } = await readAsync(file.fd, bytes, done, length - done, position + done);
+      if (bytesRead === 0) {
+        break;
+      }
+      done += bytesRead;
+    }
+  } catch (error) {
+    throw asKernelError(error, "pread", file.path);
+  }
+  return bytes.subarray(0, done);
+}
+
+/** As `readAt`, for a few bytes that are needed before anything else can go on. */
+export function readAtOnce(file: OpenFile, position: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  const done = withErrno("pread", file.path, () => readSync(file.fd, bytes, 0, length, position));
+  return bytes.subarray(0, done);
+}
+
+/** The bytes that a file or block device has. */
+export function sizeOf(file: OpenFile, stat: BigIntStats = file.stat()): number {
+  return Number(stat.isBlockDevice() ? deviceSize(file) : stat.size);
+}

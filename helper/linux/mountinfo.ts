@@ -1,0 +1,65 @@
+/* /proc/…/mountinfo, proc_pid_mountinfo(5). */
+import { readFileSync, statSync } from "node:fs";
+import { type Devnum, devnum, parseDevnum } from "./devnum";
+
+/** One line: what is mounted where. */
+export interface MountEntry {
+  devnum: Devnum;
+  /** What of the file system is mounted: "/" unless it is a bind mount or a subvolume. */
+  root: string;
+  target: string;
+  options: string[];
+  fileSystem: string;
+  source: string;
+  superOptions: string[];
+}
+
+// Space, tab, newline, backslash and "#" are written as their octal bytes.
+function unescapeOctal(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+/** All the mounts that a text of mountinfo lists, in its order. */
+export function parseMountinfo(text: string): MountEntry[] {
+  const entries: MountEntry[] = [];
+  for (const line of text.split("\n")) {
+    const fields = line.split(" ");
+    // Between the sixth field and the "-" stand optional ones.
+    const separator = fields.indexOf("-", 6);
+    const [, , number, root, target, options] = fields;
+    const [fileSystem, source, superOptions] = fields.slice(separator + 1);
+    if (separator < 0 || !number || !root || !target || !options || !fileSystem) {
+      continue;
+    }
+    entries.push({
+      devnum: parseDevnum(number),
+      root: unescapeOctal(root),
+      target: unescapeOctal(target),
+      options: options.split(","),
+      fileSystem: unescapeOctal(fileSystem),
+      source: unescapeOctal(source ?? ""),
+      superOptions: (superOptions ?? "").split(","),
+    });
+  }
+  return entries;
+}
+
+/** What is mounted in a process's mount namespace. @param process a process id, or our own */
+export function readMounts(process: number | "self" = "self"): MountEntry[] {
+  return parseMountinfo(readFileSync(`/proc/${process}/mountinfo`, "utf8"));
+}
+
+/**
+ * The block device under a mount. File systems of several devices (btrfs) have a number of no device, and name one of
+ * their devices as the source.
+ */
+export function deviceUnder(mount: MountEntry): Devnum | undefined {
+  if (!mount.devnum.startsWith("0:")) {
+    return mount.devnum;
+  }
+  if (!mount.source.startsWith("/dev/")) {
+    return undefined;
+  }
+  const node = statSync(mount.source, { bigint: true, throwIfNoEntry: false });
+  return node?.isBlockDevice() ? devnum(node.rdev) : undefined;
+}

@@ -1,0 +1,119 @@
+/* /sys, as far as block devices stand in it: what everybody may know without opening a device. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
+import { type Devnum, parseDevnum } from "./devnum";
+import { asKernelError, isErrno } from "./errno";
+
+/** A file of /sys without its newline, as bytes; `undefined` where it is not there, or its device just went. */
+export function readBytes(path: string): Buffer | undefined {
+  try {
+    const bytes = readFileSync(path);
+    return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
+  } catch (error) {
+    const known = asKernelError(error, "read", path);
+    if (isErrno(known, "ENOENT", "ENOTDIR", "ENODEV", "ENXIO", "EINVAL")) {
+      return undefined;
+    }
+    throw known;
+  }
+}
+
+/** As `readBytes`, decoded. */
+export function readText(path: string): string | undefined {
+  return readBytes(path)?.toString("utf8");
+}
+
+/** As `readText`, for a file with a decimal number in it. */
+export function readNumber(path: string): number | undefined {
+  const text = readText(path);
+  return text === undefined || text === "" ? undefined : Number(text);
+}
+
+/** The names in a folder of /sys; none where it is not there. */
+export function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    const known = asKernelError(error, "readdir", path);
+    if (isErrno(known, "ENOENT", "ENOTDIR", "ENODEV")) {
+      return [];
+    }
+    throw known;
+  }
+}
+
+/** The folder of a whole disk by its kernel name: "loop3". */
+export function diskFolder(name: string): string {
+  return `/sys/block/${name}`;
+}
+
+/** The number of a disk or partition by its folder; `undefined` where the kernel has no such device. */
+export function devnumOf(folder: string): Devnum | undefined {
+  const text = readText(`${folder}/dev`);
+  return text === undefined ? undefined : parseDevnum(text);
+}
+
+/** The kernel's name of a device by its number: "dm-0", "loop3p1"; `undefined` where there is none. */
+export function nameOf(number: Devnum): string | undefined {
+  try {
+    return basename(readlinkSync(`/sys/dev/block/${number}`));
+  } catch (error) {
+    if (isErrno(asKernelError(error, "readlink", number), "ENOENT")) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** The node that people know a device by: /dev/mapper/NAME for one of the device mapper, /dev/NAME for any other. */
+export function nodeOf(name: string): string {
+  const mapped = readText(`/sys/block/${name}/dm/name`);
+  return mapped === undefined ? `/dev/${name.replaceAll("!", "/")}` : `/dev/mapper/${mapped}`;
+}
+
+/** The devices that stand on a disk or partition (device mapper, RAID, bcache …), by their nodes. */
+export function holdersOf(folder: string): string[] {
+  return list(`${folder}/holders`).map(nodeOf).sort();
+}
+
+/** A partition that the kernel knows; start and size in bytes. */
+export interface KernelPartition {
+  name: string;
+  number: number;
+  devnum: Devnum;
+  start: number;
+  size: number;
+}
+
+// `start` and `size` in /sys are in these units whatever the device's own sectors are.
+const SYSFS_SECTOR = 512;
+
+/** The partitions that the kernel knows of a disk, by number. */
+export function partitionsOf(disk: string): KernelPartition[] {
+  const partitions: KernelPartition[] = [];
+  for (const name of list(diskFolder(disk))) {
+    const folder = `${diskFolder(disk)}/${name}`;
+    if (!name.startsWith(disk)) {
+      continue;
+    }
+    const number = readNumber(`${folder}/partition`);
+    const devnum = devnumOf(folder);
+    const start = readNumber(`${folder}/start`);
+    const size = readNumber(`${folder}/size`);
+    if (number !== undefined && devnum !== undefined && start !== undefined && size !== undefined) {
+      partitions.push({ name, number, devnum, start: start * SYSFS_SECTOR, size: size * SYSFS_SECTOR });
+    }
+  }
+  return partitions.sort((a, b) => a.number - b.number);
+}
+
+/** Whether the kernel looks for partitions on a disk, for kernels that bind a loop device but drop the wish to. */
+export function partitionScanEnabled(disk: string): boolean {
+  const flag = readNumber(`${diskFolder(disk)}/partscan`); // since Linux 6.10
+  if (flag !== undefined) {
+    return flag === 1;
+  }
+  // GENHD_FL_NO_PART_SCAN, until Linux 5.16; the bit has had no other meaning since.
+  const capability = Number.parseInt(readText(`${diskFolder(disk)}/capability`) ?? "0", 16);
+  return (capability & 0x200) === 0 && readNumber(`${diskFolder(disk)}/loop/partscan`) !== 0;
+}

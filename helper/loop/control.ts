@@ -1,0 +1,51 @@
+/*
+ * The loop driver's control device and the lock on it. Whoever takes a free device holds the lock from asking for its
+ * number until it is bound, and whoever takes a device away holds it meanwhile: systemd and others do the same, while
+ * losetup takes no lock at all, so that a device may still be lost to it in between.
+ *
+ * The order of locks is fixed: control device first, block device second. Nobody sleeps with this lock held.
+ */
+import { isErrno } from "../linux/errno";
+import { O_RDWR, type OpenFile, openFile } from "../linux/file";
+import { LOOP_CONTROL } from "../linux/loop";
+import { retry } from "../pause";
+import { Problem } from "../problem";
+
+// Nobody holds it for longer than a few milliseconds, and whoever does so is stuck.
+const LOCK_LIMIT = 30_000;
+
+export function openControl(): OpenFile {
+  try {
+    return openFile(LOOP_CONTROL, O_RDWR);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENODEV", "ENXIO")) {
+      throw Problem.of(
+        "unsupported",
+        `There is no ${LOOP_CONTROL} here. Load the kernel's loop driver ("modprobe loop"), or give the container its devices.`,
+        error,
+      );
+    }
+    throw error;
+  }
+}
+
+// A queue within this process: polling the lock among ourselves would waste time.
+let last: Promise<unknown> = Promise.resolve();
+
+/** Runs `body` with the control device open and locked. It must not wait for anything that others do. */
+export function withControl<T>(signal: AbortSignal, body: (control: OpenFile) => Promise<T>): Promise<T> {
+  const turn = last.then(async () => {
+    using control = openControl();
+    await retry(() => (control.tryLock() ? true : undefined), {
+      limit: LOCK_LIMIT,
+      signal,
+      expired: () =>
+        new Problem("busy", `Another program has kept ${LOOP_CONTROL} locked for ${LOCK_LIMIT / 1000} seconds.`, {
+          users: [],
+        }),
+    });
+    return await body(control);
+  });
+  last = turn.catch(() => {});
+  return turn;
+}

@@ -1,0 +1,39 @@
+/*
+ * Devices that are to go away with their last user. Until they have one, we are it: a device with autoclear that
+ * nobody has open would be gone before the client has its name. It is let go of as soon as something is mounted from it
+ * or stands on it, and in any case when the helper ends, however it ends.
+ */
+import type { OpenFile } from "../linux/file";
+import { devnumOf, diskFolder, holdersOf, partitionsOf } from "../linux/sysfs";
+import { mountsByDevice } from "../users";
+
+const held = new Map<string, OpenFile>();
+
+export function hold(disk: string, loop: OpenFile): void {
+  held.set(disk, loop);
+}
+
+/** Lets go of a device that is to be detached anyway. */
+export async function release(disk: string): Promise<void> {
+  const loop = held.get(disk);
+  held.delete(disk);
+  await loop?.[Symbol.asyncDispose]();
+}
+
+/** Lets go of all that others use by now. To be called when the kernel's picture changed. */
+export async function releaseUsed(): Promise<void> {
+  if (held.size === 0) {
+    return;
+  }
+  const mounts = mountsByDevice();
+  for (const disk of [...held.keys()]) {
+    const folders = [diskFolder(disk), ...partitionsOf(disk).map(({ name }) => `${diskFolder(disk)}/${name}`)];
+    const used = folders.some((folder) => {
+      const number = devnumOf(folder);
+      return holdersOf(folder).length > 0 || (number !== undefined && mounts.has(number));
+    });
+    if (used) {
+      await release(disk);
+    }
+  }
+}

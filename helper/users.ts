@@ -1,0 +1,132 @@
+/* Who uses a device: what is mounted from it, what stands on it, and the processes that have it open. */
+import { readdir, readFile, readlink, stat } from "node:fs/promises";
+import { type Devnum, devnum } from "./linux/devnum";
+import { deviceUnder, type MountEntry, readMounts } from "./linux/mountinfo";
+import { numberOfNode } from "./linux/node";
+import { devnumOf, diskFolder, holdersOf, list, partitionsOf, readBytes } from "./linux/sysfs";
+import type { Mount, User } from "./protocol";
+
+/** The mounts of every device, from one reading of the kernel's list. */
+export type MountsByDevice = ReadonlyMap<Devnum, Mount[]>;
+
+export function mountsByDevice(entries: MountEntry[] = readMounts()): MountsByDevice {
+  const mounts = new Map<Devnum, Mount[]>();
+  for (const entry of entries) {
+    const device = deviceUnder(entry);
+    if (device !== undefined) {
+      const options = [...new Set([...entry.options, ...entry.superOptions])];
+      mounts.set(device, [
+        ...(mounts.get(device) ?? []),
+        { target: entry.target, fileSystem: entry.fileSystem, options, readOnly: entry.options.includes("ro") },
+      ]);
+    }
+  }
+  return mounts;
+}
+
+/** The loop devices whose image is a block device, by that device's number: the kernel doesn't call them holders. */
+export function loopsByImage(): ReadonlyMap<Devnum, string[]> {
+  const loops = new Map<Devnum, string[]>();
+  for (const disk of list("/sys/block")) {
+    const image = disk.startsWith("loop") ? readBytes(`${diskFolder(disk)}/loop/backing_file`)?.toString() : undefined;
+    const device = image?.startsWith("/dev/") ? numberOfNode(image) : undefined;
+    if (device !== undefined) {
+      loops.set(device, [...(loops.get(device) ?? []), `/dev/${disk}`]);
+    }
+  }
+  return loops;
+}
+
+/** All that stands on a disk or partition. @param folder its folder in /sys */
+export function allHoldersOf(folder: string, number: Devnum, loops = loopsByImage()): string[] {
+  return [...holdersOf(folder), ...(loops.get(number) ?? [])];
+}
+
+/**
+ * Who uses a disk or any of its partitions. Processes of other users are seen only by root. Our own process is left
+ * out: that a request has the device open is no news.
+ *
+ * @param processes whether to look through all processes, which takes a while
+ */
+export async function usersOf(disk: string, { processes = true } = {}): Promise<User[]> {
+  const parts = [
+    { folder: diskFolder(disk), devnum: devnumOf(diskFolder(disk)) },
+    ...partitionsOf(disk).map((part) => ({ folder: `${diskFolder(disk)}/${part.name}`, devnum: part.devnum })),
+  ];
+  const mounts = mountsByDevice();
+  const loops = loopsByImage();
+  const numbers = new Set<Devnum>();
+  const users: User[] = [];
+  for (const { folder, devnum: number } of parts) {
+    if (number !== undefined) {
+      numbers.add(number);
+      users.push(...(mounts.get(number) ?? []).map(({ target }): User => ({ kind: "mount", target })));
+      users.push(...allHoldersOf(folder, number, loops).map((device): User => ({ kind: "holder", device })));
+    }
+  }
+  for (const swap of await swapDevices()) {
+    if (numbers.has(swap)) {
+      // As lsblk shows it.
+      users.push({ kind: "mount", target: "[SWAP]" });
+    }
+  }
+  return processes ? [...users, ...(await processesUsing(numbers))] : users;
+}
+
+async function swapDevices(): Promise<Devnum[]> {
+  const [, ...lines] = (await readFile("/proc/swaps", "utf8").catch(() => "")).split("\n");
+  return lines.flatMap((line) => numberOfNode(line.split(/\s+/)[0] ?? "") ?? []);
+}
+
+async function processesUsing(numbers: ReadonlySet<Devnum>): Promise<User[]> {
+  const users: User[] = [];
+  const ownNamespace = await readlink("/proc/self/ns/mnt").catch(() => "");
+  const seenNamespaces = new Set([ownNamespace]);
+  for (const name of await readdir("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) {
+      continue;
+    }
+    if ((await hasOpen(pid, numbers)) || (await mountsElsewhere(pid, numbers, seenNamespaces))) {
+      users.push({ kind: "process", pid, command: await commandOf(pid) });
+    }
+  }
+  return users;
+}
+
+async function hasOpen(pid: number, numbers: ReadonlySet<Devnum>): Promise<boolean> {
+  const folder = `/proc/${pid}/fd`;
+  // Processes end and descriptors close while we look: that is nobody's error.
+  for (const fd of await readdir(folder).catch(() => [])) {
+    const file = await stat(`${folder}/${fd}`, { bigint: true }).catch(() => undefined);
+    if (file?.isBlockDevice() && numbers.has(devnum(file.rdev))) {
+      return true;
+    }
+  }
+  // A mapping outlives its descriptor, and keeps the device open.
+  const maps = await readFile(`/proc/${pid}/maps`, "utf8").catch(() => "");
+  return [...new Set(maps.match(/\/dev\/\S+/g))].some((path) => {
+    const number = numberOfNode(path);
+    return number !== undefined && numbers.has(number);
+  });
+}
+
+async function mountsElsewhere(pid: number, numbers: ReadonlySet<Devnum>, seen: Set<string>): Promise<boolean> {
+  const namespace = await readlink(`/proc/${pid}/ns/mnt`).catch(() => undefined);
+  if (namespace === undefined || seen.has(namespace)) {
+    return false;
+  }
+  seen.add(namespace);
+  try {
+    return readMounts(pid).some((entry) => {
+      const device = deviceUnder(entry);
+      return device !== undefined && numbers.has(device);
+    });
+  } catch {
+    return false;
+  }
+}
+
+async function commandOf(pid: number): Promise<string> {
+  return (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim();
+}

@@ -1,0 +1,68 @@
+/* A helper of one's own to talk to, as the extension does. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import {
+  createMessageConnection,
+  type MessageConnection,
+  StreamMessageReader,
+  StreamMessageWriter,
+} from "vscode-jsonrpc/node";
+import type { Method, Params, Result } from "../helper/protocol";
+
+/** The project's folder: tests run as bundles under dist/. */
+export const root = process.env.DISKLOOM_ROOT ?? process.cwd();
+
+/** How to start it; by default as the user who runs the tests. */
+export interface StartOptions {
+  command?: string[];
+  environment?: NodeJS.ProcessEnv;
+}
+
+export class TestHelper implements AsyncDisposable {
+  /** How often the helper has said that something changed. */
+  changes = 0;
+  /** What it has written to stderr. */
+  errors = "";
+
+  private constructor(
+    readonly process: ChildProcess,
+    readonly connection: MessageConnection,
+  ) {}
+
+  static async start({ command = [], environment = process.env }: StartOptions = {}): Promise<TestHelper> {
+    const [program = "", ...args] = [...command, process.execPath, join(root, "dist/helper.js"), "--stdio"];
+    const child = spawn(program, args, { env: environment, stdio: ["pipe", "pipe", "pipe"] });
+    const connection = createMessageConnection(
+      new StreamMessageReader(child.stdout),
+      new StreamMessageWriter(child.stdin),
+    );
+    const helper = new TestHelper(child, connection);
+    child.stderr.on("data", (bytes: Buffer) => {
+      helper.errors += bytes;
+    });
+    child.stdin.on("error", () => {});
+    connection.onNotification("devices/changed", () => {
+      helper.changes++;
+    });
+    connection.onNotification(() => {});
+    connection.onError(() => {});
+    connection.listen();
+    await connection.sendRequest("initialize", { processId: process.pid, rootUri: null, capabilities: {} });
+    return helper;
+  }
+
+  request<M extends Method>(method: M, params: Params<M>): Promise<Result<M>> {
+    return this.connection.sendRequest(method, params);
+  }
+
+  /** Ends it as a client does that is gone: nobody says goodbye. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      const gone = once(this.process, "exit");
+      this.process.stdin?.end();
+      await gone;
+    }
+    this.connection.dispose();
+  }
+}
