@@ -1,1 +1,19 @@
-export function activate(): void {}
+/* Puts the parts together, nothing else. */
+import * as vscode from "vscode";
+import { registerCommands } from "./commands";
+import { registerUnsupported } from "./commands/unsupported";
+import { DeviceModel } from "./devices/model";
+import { DevicesView } from "./devices/view";
+import { HelperClient } from "./helper/client";
+
+export function activate(context: vscode.ExtensionContext): void {
+  if (process.platform !== "linux") {
+    context.subscriptions.push(...registerUnsupported());
+    return;
+  }
+  const log = vscode.window.createOutputChannel("Diskloom", { log: true });
+  const client = new HelperClient(context.asAbsolutePath("dist/helper.js"), log);
+  const model = new DeviceModel(client, log);
+  const view = new DevicesView(model);
+  context.subscriptions.push(log, client, model, view, ...registerCommands({ client, log, model, view }));
+}

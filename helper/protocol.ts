@@ -17,7 +17,10 @@ const absolutePath = v.pipe(text, v.startsWith("/", "must be an absolute path"),
 
 // ── Devices ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** What is on a device or partition. `kind` is "other" with an empty `type` where it could not be read. */
+/**
+ * What is on a device or partition. `kind` is "other" with an empty `type` where it could not be read, or is nothing
+ * that libblkid knows.
+ */
 export const Content = v.object({
   kind: v.picklist(["empty", "filesystem", "partitionTable", "raid", "crypto", "other"]),
   type: v.string(),
@@ -184,6 +187,21 @@ export const requests = {
       shared: v.boolean(),
       /** Bytes at the image's end that fill no sector, and so can't be reached through the device. */
       unreachableTail: v.optional(bytes, 0),
+    }),
+  },
+  "image/inspect": {
+    params: v.strictObject({
+      path: absolutePath,
+      offset: v.optional(bytes, 0),
+      sectorSize: v.optional(v.union([blockSize, v.literal("probe")]), "probe"),
+      workDoneToken,
+    }),
+    result: v.object({
+      size: bytes,
+      content: Content,
+      partitions: v.array(Partition),
+      /** Which copies of the image's GPT can't be used; its backup stands in for the primary. */
+      damaged: v.optional(v.picklist(["primary", "backup", "both"])),
     }),
   },
   "loop/detach": {

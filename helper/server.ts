@@ -1,7 +1,8 @@
 /* From a method to the engine: check, act for the caller, answer. */
 import * as v from "valibot";
 import { type CancellationToken, ErrorCodes, type MessageConnection, ResponseError } from "vscode-jsonrpc/node";
-import type { Caller } from "./caller";
+import { type Caller, openImage } from "./caller";
+import { inspectImage } from "./content/inspect";
 import { info } from "./info";
 import { describeLoop, listDevices } from "./inventory";
 import { attach } from "./loop/attach";
@@ -130,13 +131,24 @@ export class Server {
 }
 
 /** Requests after which nothing is other than before, or of which the kernel tells everybody. */
-const unchanging: ReadonlySet<Method> = new Set(["helper/info", "devices/list", "loop/findFree", "loop/flush"]);
+const unchanging: ReadonlySet<Method> = new Set([
+  "helper/info",
+  "devices/list",
+  "image/inspect",
+  "loop/findFree",
+  "loop/flush",
+]);
 
 function handlersFor(caller: Caller): Handlers {
   const describe = ({ device }: { device: string }) => describeLoop(diskOf(numberOf(device)));
   return {
     "helper/info": async () => info(caller),
     "devices/list": async () => ({ devices: await listDevices() }),
+    "image/inspect": async (wish) => {
+      const image = openImage(caller, wish.path, true);
+      using _file = image.file;
+      return await inspectImage(image, wish);
+    },
     "loop/attach": (wish, work) => attach(wish, caller, work, describeLoop),
     "loop/detach": (wish, work) => detach(wish, caller, work),
     "loop/flush": async (wish, work) => {

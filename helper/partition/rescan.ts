@@ -5,7 +5,7 @@ import type { OpenFile } from "../linux/file";
 import { partitionsOf } from "../linux/sysfs";
 import { Problem } from "../problem";
 import { type Announced, announcePartitions, expectedPartitions, geometryOf, isSame, readTable } from "./announce";
-import { forgetThese } from "./forget";
+import { forgetThese, PATIENCE } from "./forget";
 import { resizePartition } from "./resize";
 
 /** What came of it. Numbers are the partitions'. */
@@ -40,7 +40,7 @@ export async function rescanPartitions(disk: OpenFile, name: string): Promise<Re
     }
   }
   let busy: unknown;
-  const removed = await forgetThese(disk, name, outdated).catch((error: unknown) => {
+  const removed = await forgetThese(disk, name, outdated, PATIENCE).catch((error: unknown) => {
     if (!isErrno(error, "EBUSY")) {
       throw error;
     }

@@ -1,0 +1,19 @@
+/* Flush: all that was written to a device is on the disk under its image when it is done. */
+import * as vscode from "vscode";
+import { labelOf } from "../devices/items";
+import type { CommandContext } from "./context";
+import { naming, pickLoop } from "./pick";
+import { perform, showFailure } from "./run";
+
+export async function flush(context: CommandContext, item?: unknown): Promise<void> {
+  const device = await pickLoop(context, "Flush Loop Device", item);
+  if (!device) {
+    return;
+  }
+  try {
+    await perform(context, `Flushing ${labelOf(device)}`, "loop/flush", naming(device));
+    vscode.window.setStatusBarMessage(`$(check) ${labelOf(device)} flushed: everything is on the disk`, 5000);
+  } catch (error) {
+    await showFailure(context, error);
+  }
+}

@@ -1,0 +1,8 @@
+import * as vscode from "vscode";
+import { VIEW_ID } from "../devices/view";
+import type { CommandContext } from "./context";
+
+export async function refresh({ model, view }: CommandContext): Promise<void> {
+  view.clearMessage();
+  await vscode.window.withProgress({ location: { viewId: VIEW_ID } }, () => model.refresh());
+}

@@ -1,0 +1,78 @@
+/* What the commands have in common: progress while it takes, and a word on how it ended. */
+import * as vscode from "vscode";
+import type { Method, Params, Result } from "../../helper/protocol";
+import { VIEW_ID } from "../devices/view";
+import { Failure } from "../helper/failure";
+import type { Progress } from "../helper/session";
+import type { CommandContext } from "./context";
+
+/** What takes longer than this gets a notification that shows how far it is and can cancel it, in milliseconds. */
+const NOTICEABLE = 1000;
+
+/** One request, with progress. @throws Failure */
+export async function perform<M extends Method>(
+  { client, view }: CommandContext,
+  title: string,
+  method: M,
+  params: Params<M>,
+): Promise<Result<M>> {
+  const cancellation = new vscode.CancellationTokenSource();
+  const said = new vscode.EventEmitter<Progress>();
+  try {
+    const answer = client.request(method, params, {
+      token: cancellation.token,
+      progress: (progress) => said.fire(progress),
+    });
+    void vscode.window.withProgress({ location: { viewId: VIEW_ID } }, () => answer.then(noop, noop));
+    const timer = setTimeout(() => showProgress(title, answer, said.event, cancellation), NOTICEABLE);
+    const result = await answer.finally(() => clearTimeout(timer));
+    view.clearMessage();
+    return result;
+  } finally {
+    said.dispose();
+    cancellation.dispose();
+  }
+}
+
+function showProgress(
+  title: string,
+  answer: Promise<unknown>,
+  said: vscode.Event<Progress>,
+  cancellation: vscode.CancellationTokenSource,
+): void {
+  const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
+  void vscode.window.withProgress(options, (progress, token) => {
+    let shown = 0;
+    said(({ message, percentage }) => {
+      progress.report({ message, ...(percentage === undefined ? {} : { increment: percentage - shown }) });
+      shown = percentage ?? shown;
+    });
+    token.onCancellationRequested(() => cancellation.cancel());
+    return answer.then(noop, noop);
+  });
+}
+
+function noop(): void {}
+
+/** A way on that a message offers. */
+export interface NextStep {
+  title: string;
+  run(): unknown;
+}
+
+/** Tells the user why something failed, in one sentence, with what can be done about it. */
+export async function showFailure({ log }: CommandContext, error: unknown, nextSteps: NextStep[] = []): Promise<void> {
+  if (error instanceof Failure && error.reason === "cancelled") {
+    return;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  log.error(message);
+  const steps = [...nextSteps, { title: "Show Log", run: () => log.show() }];
+  await offer(vscode.window.showErrorMessage(message, ...steps.map(({ title }) => title)), steps);
+}
+
+/** Runs what the user chooses of a message's buttons. */
+export async function offer(shown: Thenable<string | undefined>, steps: NextStep[]): Promise<void> {
+  const chosen = await shown;
+  await steps.find(({ title }) => title === chosen)?.run();
+}

@@ -1,0 +1,92 @@
+/* The Devices view. */
+import * as vscode from "vscode";
+import { DeviceItem, type Item } from "./items";
+import type { DeviceModel } from "./model";
+import { buildTree } from "./tree";
+
+export const VIEW_ID = "diskloom.devices";
+
+export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Disposable {
+  readonly #changed = new vscode.EventEmitter<void>();
+  readonly onDidChangeTreeData = this.#changed.event;
+  readonly #tree: vscode.TreeView<Item>;
+  readonly #subscriptions: vscode.Disposable[];
+  #items: DeviceItem[] = [];
+  #parents = new Map<Item, Item>();
+  #listed = false;
+
+  constructor(readonly model: DeviceModel) {
+    this.#tree = vscode.window.createTreeView<Item>(VIEW_ID, { treeDataProvider: this, showCollapseAll: true });
+    this.#subscriptions = [
+      this.#changed,
+      this.#tree,
+      model.onDidChange(() => this.#rebuild()),
+      model.client.onDidRestart(() => {
+        this.#tree.message = "The helper ended unexpectedly and was started again. The log may say why.";
+      }),
+    ];
+  }
+
+  getTreeItem(item: Item): vscode.TreeItem {
+    return item;
+  }
+
+  getParent(item: Item): Item | undefined {
+    return this.#parents.get(item);
+  }
+
+  async getChildren(item?: Item): Promise<Item[]> {
+    if (item) {
+      return item.children;
+    }
+    if (!this.#listed) {
+      // The first look at the tree starts the helper: who never looks pays nothing.
+      await this.model.refresh();
+    }
+    return this.#items;
+  }
+
+  /** Takes back what was said of the helper; the user has gone on since. */
+  clearMessage(): void {
+    this.#tree.message = "";
+  }
+
+  /** The device that is selected, if just one is. */
+  get selected(): DeviceItem | undefined {
+    const [item, ...others] = this.#tree.selection;
+    return item instanceof DeviceItem && others.length === 0 ? item : undefined;
+  }
+
+  /** Opens the view and selects a device. */
+  async reveal(device: string): Promise<void> {
+    await this.model.refresh();
+    const item = [...this.#items, ...this.#parents.keys()].find(
+      (candidate) => candidate instanceof DeviceItem && candidate.device.device === device,
+    );
+    if (item) {
+      await this.#tree.reveal(item, { select: true, focus: true });
+    }
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.#subscriptions).dispose();
+  }
+
+  #rebuild(): void {
+    this.#listed = true;
+    this.#items = buildTree(this.model.devices);
+    this.#parents = new Map();
+    const adopt = (parent: Item) => {
+      for (const child of parent.children) {
+        this.#parents.set(child, parent);
+        adopt(child);
+      }
+    };
+    this.#items.forEach(adopt);
+    void vscode.commands.executeCommand("setContext", "diskloom.failed", this.model.failure !== undefined);
+    if (this.model.failure !== undefined) {
+      this.#tree.message = this.model.failure;
+    }
+    this.#changed.fire();
+  }
+}

@@ -1,0 +1,35 @@
+/* Why a request failed, as the commands see it. */
+import * as v from "valibot";
+import { LSPErrorCodes, ResponseError } from "vscode-languageclient/node";
+import { PROBLEM_CODE, ProblemData, type Reason } from "../../helper/protocol";
+
+/** The message is a sentence for people. */
+export class Failure extends Error {
+  constructor(
+    readonly reason: Reason | "cancelled",
+    message: string,
+    readonly data: Partial<ProblemData> = {},
+  ) {
+    super(message);
+  }
+}
+
+/** @param gone whether the helper ended before it answered */
+export function failureOf(error: unknown, gone: boolean): Failure {
+  if (error instanceof Failure) {
+    return error;
+  }
+  if (error instanceof ResponseError) {
+    if (error.code === LSPErrorCodes.RequestCancelled) {
+      return new Failure("cancelled", error.message);
+    }
+    const data = v.safeParse(ProblemData, error.data);
+    if (data.success && (error.code === PROBLEM_CODE || data.output.reason === "invalid")) {
+      return new Failure(data.output.reason, error.message, data.output);
+    }
+  }
+  if (gone) {
+    return new Failure("kernel", "The helper ended before it answered. The tree shows what has become of it.");
+  }
+  return new Failure("kernel", error instanceof Error ? error.message : String(error));
+}

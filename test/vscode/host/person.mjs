@@ -1,0 +1,314 @@
+/** What a person does in VS Code, so that tests of the user interface read like a person's acts. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+
+/** A menu ignores clicks in its first moments, lest the click that opened it choose something. */
+const MENU_DEAF_MILLISECONDS = 300;
+
+const MENU_RETRY_MILLISECONDS = 500;
+
+const TIMEOUT_MILLISECONDS = 15_000;
+
+const PALETTE_MILLISECONDS = 3000;
+const PALETTE_TRIES = 4;
+
+/** @typedef {import("playwright-core").Page} Page */
+/** @typedef {import("playwright-core").Locator} Locator */
+
+/**
+ * @typedef {object} Message a toast or a dialog
+ * @property {string} text
+ * @property {string[]} buttons
+ * @property {(button: string) => Promise<void>} click presses a button and waits until the message is gone
+ */
+
+export class Person {
+  /** @type {string | undefined} */
+  #screenshots;
+  #screenshotCount = 0;
+
+  /**
+   * @param {Page} page
+   * @param {{screenshots?: string}} [options] the folder for screenshots; without one, none are taken
+   */
+  constructor(page, { screenshots } = {}) {
+    this.page = page;
+    this.#screenshots = screenshots;
+    if (screenshots) mkdirSync(screenshots, { recursive: true });
+    page.setDefaultTimeout(TIMEOUT_MILLISECONDS);
+  }
+
+  /**
+   * Does something in the user interface; should it fail, there is a screenshot of the moment.
+   *
+   * @template Result
+   * @param {string} what names the act, and the screenshot
+   * @param {(person: Person) => Promise<Result>} act
+   * @returns {Promise<Result>}
+   */
+  async does(what, act) {
+    try {
+      return await act(this);
+    } catch (error) {
+      const path = await this.screenshot(`failed ${what}`).catch(() => undefined);
+      if (error instanceof Error) error.message = `${what}: ${error.message}${path ? `\nScreenshot: ${path}` : ""}`;
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a view: by its icon in the activity bar or, for one among several in a container, by its header.
+   *
+   * @param {string} title
+   */
+  async openView(title) {
+    // The label goes on with a key binding or a badge.
+    const label = startsWith(title);
+    const icon = this.page.locator(".activitybar").getByRole("tab", { name: label });
+    const header = this.page
+      .locator(".pane-header")
+      .filter({ has: this.page.locator(".title", { hasText: whole(title) }) });
+    await icon.or(header).first().waitFor();
+    if ((await icon.count()) > 0) {
+      // A click on the icon of the open one would close it.
+      if ((await icon.getAttribute("aria-selected")) !== "true") await icon.click();
+    } else if ((await header.getAttribute("aria-expanded")) !== "true") {
+      await header.click();
+    }
+  }
+
+  /**
+   * The item of a tree with this label; what stands behind the label, as its description, doesn't matter.
+   *
+   * @param {string | RegExp} name
+   * @returns {Locator}
+   */
+  treeItem(name) {
+    return this.page.getByRole("treeitem").filter({ has: this.page.locator(".label-name", { hasText: whole(name) }) });
+  }
+
+  /**
+   * Chooses from the context menu of an item; several entries lead through submenus.
+   *
+   * @param {Locator} item
+   * @param {...string} entries
+   */
+  async contextMenu(item, ...entries) {
+    await this.#openContextMenuWith(item, entries[0] ?? "");
+    for (const [index, entry] of entries.entries()) {
+      const found = this.#menuEntry(entry);
+      await found.waitFor();
+      await this.page.waitForTimeout(MENU_DEAF_MILLISECONDS);
+      if (index < entries.length - 1) await found.hover();
+      else await found.click();
+    }
+  }
+
+  /**
+   * Opens the context menu of an item without choosing: to look at it. Escape closes it.
+   *
+   * @param {Locator} item
+   * @returns {Promise<string[]>} its entries
+   */
+  async openContextMenu(item) {
+    await item.click({ button: "right" });
+    const labels = this.page.locator(".monaco-menu .action-menu-item .action-label");
+    await labels.first().waitFor();
+    return (await labels.allInnerTexts()).map((label) => label.trim()).filter(Boolean);
+  }
+
+  /**
+   * Runs a command from the command palette.
+   *
+   * @param {string} title as it stands there, with its category: "Diskloom: Attach Image"
+   */
+  async palette(title) {
+    const input = this.page.locator(".quick-input-widget input.input");
+    const row = this.#quickInputRow(title).first();
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.page.keyboard.press("F1");
+        await input.fill(`>${title}`, { timeout: PALETTE_MILLISECONDS });
+        await row.click({ timeout: PALETTE_MILLISECONDS });
+        return;
+      } catch (error) {
+        // A webview that has just opened takes the focus when it is ready, which closes the palette again, at any
+        // moment up to the click. A click that timed out has not been made, so none is made twice.
+        if (tries === PALETTE_TRIES) throw error;
+      }
+    }
+  }
+
+  /**
+   * Picks from the list that VS Code shows; several texts where it lets one pick several.
+   *
+   * @param {string | RegExp | (string | RegExp)[]} text
+   */
+  async quickPick(text) {
+    for (const one of [text].flat()) await this.#quickInputRow(one).first().click();
+    if (Array.isArray(text)) await this.page.locator(".quick-input-widget").getByRole("button", { name: "OK" }).click();
+  }
+
+  /**
+   * Types into VS Code's input box and confirms.
+   *
+   * @param {string} text
+   */
+  async inputBox(text) {
+    const input = this.page.locator(".quick-input-widget input.input");
+    await input.fill(text);
+    await input.press("Enter");
+  }
+
+  /**
+   * Waits for a notification.
+   *
+   * @param {string | RegExp} text a part of it
+   * @returns {Promise<Message>}
+   */
+  toast(text) {
+    const toast = this.page.locator(".notifications-toasts .notification-toast").filter({ hasText: text }).first();
+    return message(
+      toast,
+      ".notification-list-item-message",
+      ".notification-list-item-buttons-container .monaco-button",
+    );
+  }
+
+  /** Clears away all notifications. */
+  async dismissToasts() {
+    const toasts = this.page.locator(".notifications-toasts .notification-toast");
+    if ((await toasts.count()) === 0) return;
+    await this.palette("Notifications: Clear All Notifications");
+    await toasts.first().waitFor({ state: "detached" });
+  }
+
+  /**
+   * Waits for a modal dialog.
+   *
+   * @param {string | RegExp} text a part of it
+   * @returns {Promise<Message>}
+   */
+  dialog(text) {
+    const dialog = this.page.locator(".monaco-dialog-box").filter({ hasText: text });
+    return message(dialog, ".dialog-message-container", ".dialog-buttons .monaco-button");
+  }
+
+  /**
+   * The inside of a webview.
+   *
+   * @param {string} title of its editor or view
+   * @returns {Promise<import("playwright-core").Frame>}
+   */
+  async webview(title) {
+    const deadline = Date.now() + TIMEOUT_MILLISECONDS;
+    while (Date.now() < deadline) {
+      for (const frame of this.page.frames()) {
+        // A frame may go away while it is looked at: it is not the one, then.
+        const element = await frame.frameElement().catch(() => undefined);
+        const id = await element?.getAttribute("id").catch(() => undefined);
+        const found = await element?.getAttribute("title").catch(() => undefined);
+        if (id === "active-frame" && found === title) return frame;
+      }
+      await this.page.waitForTimeout(100);
+    }
+    throw new Error(`No webview “${title}” within ${TIMEOUT_MILLISECONDS / 1000} s`);
+  }
+
+  /**
+   * Takes a screenshot.
+   *
+   * @param {string} name
+   * @returns {Promise<string | undefined>} its file, if screenshots are taken
+   */
+  async screenshot(name) {
+    if (!this.#screenshots) return undefined;
+    const number = String(++this.#screenshotCount).padStart(2, "0");
+    const path = join(this.#screenshots, `${number}-${name.replace(/[^\p{L}\p{N}]+/gu, "-")}.png`);
+    await this.page.screenshot({ path });
+    return path;
+  }
+
+  /**
+   * Opens the menu again until it has the entry: an extension's entries, and the conditions on which they show, come
+   * some time after the item does.
+   *
+   * @param {Locator} item
+   * @param {string} entry
+   */
+  async #openContextMenuWith(item, entry) {
+    const deadline = Date.now() + TIMEOUT_MILLISECONDS;
+    for (;;) {
+      const entries = await this.openContextMenu(item);
+      if (entries.includes(entry)) return;
+      if (Date.now() > deadline) throw new Error(`No “${entry}” in the context menu: ${entries.join(", ")}`);
+      await this.page.keyboard.press("Escape");
+      await this.page.waitForTimeout(MENU_RETRY_MILLISECONDS);
+    }
+  }
+
+  /**
+   * @param {string} entry
+   * @returns {Locator}
+   */
+  #menuEntry(entry) {
+    const label = this.page.locator(".action-label", { hasText: whole(entry) });
+    return this.page.locator(".monaco-menu .action-menu-item").filter({ has: label }).first();
+  }
+
+  /**
+   * @param {string | RegExp} text
+   * @returns {Locator}
+   */
+  #quickInputRow(text) {
+    const label = this.page.locator(".label-name", { hasText: whole(text) });
+    return this.page.locator(".quick-input-list .monaco-list-row").filter({ has: label });
+  }
+}
+
+/**
+ * @param {Locator} box
+ * @param {string} textSelector
+ * @param {string} buttonSelector
+ * @returns {Promise<Message>}
+ */
+async function message(box, textSelector, buttonSelector) {
+  await box.waitFor();
+  const buttons = (await box.locator(buttonSelector).allInnerTexts()).map((label) => label.trim()).filter(Boolean);
+  return {
+    // biome-ignore lint/performance/useDomNodeTextContent: what a person sees, with its line breaks
+    text: (await box.locator(textSelector).innerText()).trim(),
+    buttons,
+    click: async (button) => {
+      await box
+        .locator(buttonSelector)
+        .filter({ hasText: whole(button) })
+        .click();
+      await box.waitFor({ state: "detached" });
+    },
+  };
+}
+
+/**
+ * @param {string | RegExp} text
+ * @returns {RegExp} matches that text and nothing around it
+ */
+function whole(text) {
+  return text instanceof RegExp ? text : new RegExp(`^\\s*${quoted(text)}\\s*$`);
+}
+
+/**
+ * @param {string} text
+ * @returns {RegExp} matches what begins with that text and goes on with another word
+ */
+function startsWith(text) {
+  return new RegExp(`^${quoted(text)}(?![\\p{L}\\p{N}])`, "u");
+}
+
+/**
+ * @param {string} text
+ * @returns {string}
+ */
+function quoted(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
