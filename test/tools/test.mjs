@@ -153,6 +153,7 @@ async function main() {
   const { build } = await import("./build.mjs");
   build({ tests: true });
 
+  /** @type {(Count & {name: string, seconds: number})[]} */
   const results = [];
   for (const name of asked.length > 0 ? asked : Object.keys(tiers)) {
     console.log(`\n──── ${name} ${"─".repeat(Math.max(0, 70 - name.length))}`);
