@@ -1,5 +1,6 @@
 /*
- * Builds the bundles: dist/extension.js, dist/helper.js with koffi's native file beside it, and the tests.
+ * Builds the bundles: dist/extension.js, dist/helper.js with koffi's native file beside it, dist/diskMap.js, and the
+ * tests.
  *
  *   node build.mjs [--tests]
  */
@@ -68,6 +69,13 @@ function copyNative() {
 async function buildProduct() {
   await Promise.all([
     build({ ...common, entryPoints: ["extension/extension.ts"], outdir: "dist", external: ["vscode"], minify: true }),
+    // What sudo and polkit are asked by, each in a process of its own.
+    build({
+      ...common,
+      entryPoints: ["extension/helper/programs/askpass.ts", "extension/helper/programs/polkit.ts"],
+      outdir: "dist",
+      minify: true,
+    }),
     build({
       ...common,
       entryPoints: { helper: "helper/main.ts" },
@@ -78,6 +86,16 @@ async function buildProduct() {
       external: ["./native/*"],
       plugins: [koffiBesideTheBundle],
     }),
+    // Runs in VS Code's web views.
+    build({
+      ...common,
+      entryPoints: { diskMap: "extension/views/page/main.ts" },
+      outdir: "dist",
+      platform: "browser",
+      format: "iife",
+      target: "es2023",
+      minify: true,
+    }),
   ]);
   copyNative();
 }
@@ -85,7 +103,7 @@ async function buildProduct() {
 /** Each test file becomes a bundle of its own, at the same place under dist/. */
 async function buildTests() {
   const files = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter(
-    (name) => /\.test\.ts$|^vscode\/suite\/index\.ts$/.test(name) && !name.includes("node_modules"),
+    (name) => /\.test\.ts$|^vscode\/suite\/index\.ts$|^bench\/bench\.ts$/.test(name) && !name.includes("node_modules"),
   );
   await build({
     ...common,

@@ -5,6 +5,8 @@ import { registerUnsupported } from "./commands/unsupported";
 import { DeviceModel } from "./devices/model";
 import { DevicesView } from "./devices/view";
 import { HelperClient } from "./helper/client";
+import { registerDiskMap } from "./views/diskMap";
+import { showRootStatus } from "./views/rootStatus";
 
 export function activate(context: vscode.ExtensionContext): void {
   if (process.platform !== "linux") {
@@ -15,5 +17,14 @@ export function activate(context: vscode.ExtensionContext): void {
   const client = new HelperClient(context.asAbsolutePath("dist/helper.js"), log);
   const model = new DeviceModel(client, log);
   const view = new DevicesView(model);
-  context.subscriptions.push(log, client, model, view, ...registerCommands({ client, log, model, view }));
+  const parts = { client, log, model, view };
+  context.subscriptions.push(
+    log,
+    client,
+    model,
+    view,
+    showRootStatus(client),
+    ...registerCommands(parts),
+    registerDiskMap(parts, context),
+  );
 }

@@ -7,6 +7,8 @@ import { groupsOf, userById } from "./linux/users";
 import { inWords, Problem } from "./problem";
 
 const O_PATH = 0o10000000;
+/** The group that owns nothing, for a user of whom no group is known: never our own, which is root's. */
+const NOBODY = 65534;
 
 export interface Caller {
   uid: number;
@@ -26,12 +28,8 @@ export function identifyCaller(environment: NodeJS.ProcessEnv): Caller {
   const user = userById(uid);
   if (!user) {
     // No entry in the user database, as in many a container: then there are no groups to look up either.
-    return {
-      uid,
-      gid: process.getgid?.() ?? 0,
-      groups: uid === own ? (process.getgroups?.() ?? []) : [],
-      name: `${uid}`,
-    };
+    const ownGroups = { gid: process.getgid?.() ?? NOBODY, groups: process.getgroups?.() ?? [] };
+    return { uid, name: `${uid}`, ...(uid === own ? ownGroups : { gid: NOBODY, groups: [] }) };
   }
   return { ...user, groups: uid === own ? (process.getgroups?.() ?? []) : groupsOf(user) };
 }

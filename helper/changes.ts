@@ -33,6 +33,7 @@ export class Changes implements Disposable {
         { file: mountinfo, events: POLLPRI, ready: () => this.#mountsChanged() },
       ],
       failed,
+      GROUPING,
     );
   }
 

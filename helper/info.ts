@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import type { Caller } from "./caller";
 import { isConfigureUsable } from "./loop/configure";
+import { heldCount } from "./loop/held";
+import { mapperPresent, openControl } from "./mapper/control";
 import type { HelperInfo } from "./protocol";
 
 /** Who we are and what can be done here. */
@@ -13,11 +15,11 @@ export function info(caller: Caller): HelperInfo {
     uid,
     privileged: uid === 0,
     caller: { uid: caller.uid, gid: caller.gid, name: caller.name },
+    holds: heldCount(),
     kernel: release(),
     features: {
       loopConfigure: isAtLeast(5, 8) && isConfigureUsable(),
-      deviceMapper: null,
-      mapperTargets: [],
+      ...mapperFeatures(),
       fileSystems: blockFileSystems(),
     },
   };
@@ -34,4 +36,17 @@ function blockFileSystems(): string[] {
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("nodev"))
     .map((line) => line.trim());
+}
+
+function mapperFeatures(): Pick<HelperInfo["features"], "deviceMapper" | "mapperTargets"> {
+  if (!mapperPresent()) {
+    return { deviceMapper: null, mapperTargets: [] };
+  }
+  try {
+    using control = openControl();
+    return { deviceMapper: control.version, mapperTargets: control.listVersions().map(({ name }) => name) };
+  } catch {
+    // It is there, but not ours to ask.
+    return { deviceMapper: null, mapperTargets: [] };
+  }
 }

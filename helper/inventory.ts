@@ -1,19 +1,61 @@
 /* The picture of all devices. It is made anew each time, as flags and contents change without the kernel saying so. */
 import { type Probed, probe, unknownContent } from "./content/probe";
-import { KernelError } from "./linux/errno";
+import type { Devnum } from "./linux/devnum";
+import { isErrno, KernelError } from "./linux/errno";
 import { O_RDONLY, type OpenFile, openDevice, openFile } from "./linux/file";
-import { diskFolder } from "./linux/sysfs";
+import { diskFolder, readNumber } from "./linux/sysfs";
 import { type LoopState, loopDisks, readState } from "./loop/state";
+import { mapperPresent, openControl } from "./mapper/control";
+import { listMappers, type MapperDescription } from "./mapper/describe";
+import { isHeldBack, listMappersFromSysfs } from "./mapper/sysfs";
+import { addSpace } from "./mount/space";
 import { describePartitions, type Surroundings } from "./partition/describe";
 import { Problem } from "./problem";
-import type { Device, LoopDevice } from "./protocol";
+import type { Device, LoopDevice, MapperDevice } from "./protocol";
 import { allHoldersOf, loopsByImage, mountsByDevice } from "./users";
 
-/** All bound loop devices. */
+/** All bound loop devices, and all mapper devices. */
 export async function listDevices(): Promise<Device[]> {
   const surroundings = lookAround();
-  const devices = await Promise.all(loopDisks().map((disk) => describeIfBound(disk, surroundings)));
-  return devices.filter((device): device is LoopDevice => device !== undefined);
+  const devices: Promise<Device | undefined>[] = [
+    ...loopDisks().map((disk) => describeIfBound(disk, surroundings)),
+    ...listMapperDescriptions().map((description) => completeMapper(description, surroundings)),
+  ];
+  const described = (await Promise.all(devices)).filter((device) => device !== undefined);
+  await addSpace(described);
+  return described;
+}
+
+// Without the right to ask the device mapper itself, as the helper for the tree has none, by what everybody may see.
+function listMapperDescriptions(): MapperDescription[] {
+  if (!mapperPresent()) {
+    return [];
+  }
+  try {
+    using control = openControl();
+    return listMappers(control);
+  } catch (error) {
+    if (error instanceof Problem || isErrno(error, "EACCES", "EPERM")) {
+      return listMappersFromSysfs();
+    }
+    throw error;
+  }
+}
+
+/** A mapper device with what is on it and where it is mounted. */
+export async function completeMapper(
+  description: MapperDescription,
+  { mountsOf, holdersOf } = lookAround(),
+): Promise<MapperDevice> {
+  const { node, devnum, size } = description;
+  const disk = node.slice("/dev/".length);
+  const folder = diskFolder(disk);
+  const readable = size > 0 && !isHeldBack(disk);
+  await using file = readable ? await openDevice(node, O_RDONLY).catch(() => undefined) : undefined;
+  const sectorSize = readNumber(`${folder}/queue/logical_block_size`) ?? 512;
+  const { content } = await probeIfReadable(file, { size, sectorSize });
+  const mounts = mountsOf(devnum as Devnum);
+  return { ...description, content, partitions: [], mounts, holders: holdersOf(folder, devnum as Devnum) };
 }
 
 /** One loop device. @throws Problem notFound where it isn't bound */
@@ -74,7 +116,10 @@ function openImageOf({ backingFile, backingInode }: LoopState): OpenFile | undef
   }
 }
 
-async function probeIfReadable(file: OpenFile | undefined, { size, sectorSize }: LoopState): Promise<Probed> {
+async function probeIfReadable(
+  file: OpenFile | undefined,
+  { size, sectorSize }: Pick<LoopState, "size" | "sectorSize">,
+): Promise<Probed> {
   const unknown = { content: unknownContent, table: undefined };
   if (!file) {
     return unknown;

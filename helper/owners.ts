@@ -31,8 +31,19 @@ function fileOf(device: string): string {
   return `${FOLDER}/${device.slice("/dev/".length).replaceAll("/", "-")}.json`;
 }
 
-/** Remembers that this attachment is the caller's. */
+/**
+ * Remembers that this attachment is the caller's. Where that can't be (a container whose /run is read-only) the device
+ * is nobody's, and its user will be asked whether it is meant.
+ */
 export function recordOwner(attachment: Attachment, caller: Caller): void {
+  try {
+    write(attachment, caller);
+  } catch (error) {
+    process.stderr.write(`Whose ${attachment.device} is can't be remembered: ${error}\n`);
+  }
+}
+
+function write(attachment: Attachment, caller: Caller): void {
   mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
   const file = fileOf(attachment.device);
   const draft = `${file}.${process.pid}`;

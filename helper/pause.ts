@@ -6,6 +6,16 @@ export class Cancelled extends Error {
   override readonly name = "Cancelled";
 }
 
+/** For what must be gone through with, however the request that began it ends: the undoing of a change. */
+export const uninterrupted: AbortSignal = new AbortController().signal;
+
+/** @throws Cancelled where the signal says so: to be asked before the step that can't be taken back */
+export function throwIfCancelled(signal: AbortSignal): void {
+  if (signal.aborted) {
+    throw new Cancelled();
+  }
+}
+
 /** Waits. @param milliseconds at least so long @throws Cancelled as soon as the signal says so */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   try {

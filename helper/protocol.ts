@@ -34,6 +34,8 @@ export const Mount = v.object({
   fileSystem: v.string(),
   options: v.array(v.string()),
   readOnly: v.boolean(),
+  /** Bytes; `available` is what others than root may still write. Left out where it can't be told at once. */
+  space: v.optional(v.object({ total: bytes, used: bytes, available: bytes })),
 });
 export type Mount = v.InferOutput<typeof Mount>;
 
@@ -55,7 +57,8 @@ export type Partition = v.InferOutput<typeof Partition>;
 export const LoopDevice = v.object({
   kind: v.literal("loop"),
   device: v.string(),
-  number: count,
+  /** -1 of a block device that is no loop device, but was to be attached whole: it is used as it is. */
+  number: v.pipe(v.number(), v.safeInteger(), v.minValue(-1)),
   devnum: v.string(),
   diskSequence: v.nullable(count),
   size: bytes,
@@ -125,10 +128,24 @@ export type User = v.InferOutput<typeof User>;
 
 // ── Requests ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const loopNode = v.pipe(text, v.regex(/^\/dev\/loop\d{1,7}$/, "must be the node of a loop device, such as /dev/loop3"));
+const loopNode = v.pipe(
+  text,
+  v.regex(/^\/dev\/loop(0|[1-9]\d{0,6})$/, "must be the node of a loop device, such as /dev/loop3"),
+);
+const mapperNode = v.pipe(
+  text,
+  v.regex(
+    /^\/dev\/(mapper\/(?!\.{1,2}$)[^/]+|dm-\d{1,7})$/,
+    "must be the node of a mapper device, such as /dev/mapper/data",
+  ),
+);
 const partitionNode = v.pipe(
   text,
-  v.regex(/^\/dev\/loop\d{1,7}p\d{1,3}$/, "must be the node of a partition, such as /dev/loop3p1"),
+  v.regex(/^\/dev\/loop(0|[1-9]\d{0,6})p[1-9]\d{0,2}$/, "must be the node of a partition, such as /dev/loop3p1"),
+);
+const mountable = v.union(
+  [loopNode, partitionNode, mapperNode],
+  "must be the node of a loop device, one of its partitions, or a mapper device",
 );
 /** A second name of the device, so that it is not taken for another that has got its node since. */
 const diskSequence = v.optional(v.nullable(count));
@@ -136,6 +153,10 @@ const diskSequence = v.optional(v.nullable(count));
 const confirmForeign = v.optional(v.boolean(), false);
 const named = { device: loopNode, diskSequence };
 const changed = { ...named, confirmForeign };
+const mapped = { device: mapperNode, diskSequence, confirmForeign };
+/** dm names and uuids have 128 and 129 bytes, a NUL included; what may be in them is the engine's to say. */
+const mapperName = v.pipe(text, v.nonEmpty("must not be empty"), v.maxBytes(127, "must be at most 127 bytes long"));
+const mapperUuid = v.pipe(text, v.maxBytes(128, "must be at most 128 bytes long"));
 /** For LSP's progress notifications, `$/progress`. */
 const workDoneToken = v.optional(v.union([v.string(), v.pipe(v.number(), v.safeInteger())]));
 const blockSize = v.pipe(
@@ -146,12 +167,37 @@ const auto = <T extends v.GenericSchema>(schema: T) => v.union([schema, v.litera
 // lo_file_name has 64 bytes, the last of them a NUL.
 const reference = v.pipe(text, v.maxBytes(63, "must be at most 63 bytes long"));
 
+/**
+ * A line of a table to load. Its params may be a key, so what is wrong with them is said without showing what came.
+ */
+const TargetToLoad = v.strictObject(
+  {
+    startSectors: count,
+    lengthSectors: v.pipe(count, v.minValue(1, "must be at least 1")),
+    type: v.pipe(v.string("must be a string"), v.regex(/^[!-~]{1,15}$/, "must be the name of a target")),
+    params: v.pipe(
+      v.string("must be a string"),
+      v.check((params) => !/[\0\n]/.test(params), "must not contain a line break or a NUL character"),
+    ),
+  },
+  "must be a target: startSectors, lengthSectors, type, params",
+);
+const tableToLoad = v.pipe(v.array(TargetToLoad, "must be a list of targets"), v.minLength(1, "must have a line"));
+const targetMessage = v.pipe(
+  v.string("must be a string"),
+  v.check((message) => message.trim() !== "" && !message.includes("\0"), "must not be empty nor contain a NUL"),
+);
+/** Whether I/O under way is waited for, and a file system on the device is frozen. */
+const pausing = { flush: v.optional(v.boolean(), true), freeze: v.optional(v.boolean(), true) };
+
 export const HelperInfo = v.object({
   version: v.string(),
   pid: count,
   uid: count,
   privileged: v.boolean(),
   caller: v.object({ uid: count, gid: count, name: v.string() }),
+  /** Devices that would go if this helper ended now: they are to go with their last user, and have none yet. */
+  holds: v.optional(count, 0),
   kernel: v.string(),
   features: v.object({
     loopConfigure: v.boolean(),
@@ -229,11 +275,11 @@ export const requests = {
     }),
     result: v.object({ device: LoopDevice }),
   },
-  "loop/resize": { params: v.strictObject(changed), result: v.object({ device: LoopDevice }) },
+  "loop/resize": { params: v.strictObject({ ...changed, workDoneToken }), result: v.object({ device: LoopDevice }) },
   "loop/findFree": { params: v.strictObject({}), result: v.object({ device: v.string() }) },
   "loop/remove": { params: v.strictObject({ device: loopNode }), result: v.object({}) },
   "partition/rescan": {
-    params: v.strictObject(changed),
+    params: v.strictObject({ ...changed, workDoneToken }),
     result: v.object({ partitions: v.array(Partition) }),
   },
   "partition/resize": {
@@ -244,6 +290,85 @@ export const requests = {
       size: v.optional(v.pipe(bytes, v.minValue(1))),
     }),
     result: v.object({ partition: Partition }),
+  },
+  "mapper/create": {
+    params: v.strictObject({
+      name: mapperName,
+      uuid: v.optional(mapperUuid),
+      readOnly: v.optional(v.boolean(), false),
+      table: tableToLoad,
+      workDoneToken,
+    }),
+    result: v.object({ device: MapperDevice }),
+  },
+  "mapper/load": {
+    params: v.strictObject({ ...mapped, table: tableToLoad, readOnly: v.optional(v.boolean(), false) }),
+    result: v.object({ device: MapperDevice }),
+  },
+  "mapper/clear": { params: v.strictObject(mapped), result: v.object({ device: MapperDevice }) },
+  "mapper/suspend": { params: v.strictObject({ ...mapped, ...pausing }), result: v.object({ device: MapperDevice }) },
+  "mapper/resume": { params: v.strictObject({ ...mapped, ...pausing }), result: v.object({ device: MapperDevice }) },
+  "mapper/rename": {
+    params: v.strictObject({ ...mapped, name: v.optional(mapperName), uuid: v.optional(mapperUuid) }),
+    result: v.object({ device: MapperDevice }),
+  },
+  "mapper/remove": {
+    params: v.strictObject({
+      ...mapped,
+      whenBusy: v.optional(v.picklist(["refuse", "deferred", "unmount"]), "refuse"),
+      workDoneToken,
+    }),
+    result: v.object({ state: v.picklist(["removed", "pending"]), users: v.array(User) }),
+  },
+  "mapper/status": {
+    params: v.strictObject({ device: mapperNode }),
+    result: v.object({ status: v.array(MapperTarget), eventNumber: count }),
+  },
+  "mapper/wait": {
+    params: v.strictObject({ device: mapperNode, eventNumber: count, workDoneToken }),
+    result: v.object({ status: v.array(MapperTarget), eventNumber: count }),
+  },
+  "mapper/message": {
+    params: v.strictObject({ ...mapped, sector: v.optional(count, 0), message: targetMessage }),
+    result: v.object({ reply: v.string() }),
+  },
+  "mapper/targets": {
+    params: v.strictObject({}),
+    result: v.object({ targets: v.array(v.object({ name: v.string(), version: v.string() })) }),
+  },
+  "mount/mount": {
+    params: v.strictObject({
+      ...changed,
+      device: mountable,
+      /** An empty folder of the caller's; without one, a folder is made under /run/media. */
+      target: v.optional(absolutePath),
+      fileSystem: v.optional(v.pipe(text, v.regex(/^[\w.-]{1,32}$/, "must be a file system, such as ext4"))),
+      /** Left out: for reading only where it has to be. */
+      readOnly: v.optional(v.boolean()),
+      options: v.optional(v.pipe(v.array(v.pipe(text, v.maxBytes(255))), v.maxLength(64)), []),
+      /** Shows files of root as the caller's, and writes the caller's as root's. */
+      idMap: v.optional(v.boolean(), false),
+      workDoneToken,
+    }),
+    result: v.object({
+      mount: Mount,
+      /** The device is read-only, and its journal could not be written back: what is seen may be out of date. */
+      journalSkipped: v.optional(v.boolean(), false),
+    }),
+  },
+  "mount/unmount": {
+    params: v.pipe(
+      v.strictObject({
+        device: v.optional(mountable),
+        diskSequence,
+        target: v.optional(absolutePath),
+        lazy: v.optional(v.boolean(), false),
+        confirmForeign,
+        workDoneToken,
+      }),
+      v.check(({ device, target }) => (device === undefined) !== (target === undefined), "needs a device or a target"),
+    ),
+    result: v.object({}),
   },
 } as const;
 

@@ -1,10 +1,11 @@
 /* From a method to the engine: check, act for the caller, answer. */
 import * as v from "valibot";
 import { type CancellationToken, ErrorCodes, type MessageConnection, ResponseError } from "vscode-jsonrpc/node";
+import { logDeed } from "./audit";
 import { type Caller, openImage } from "./caller";
 import { inspectImage } from "./content/inspect";
 import { info } from "./info";
-import { describeLoop, listDevices } from "./inventory";
+import { completeMapper, describeLoop, listDevices } from "./inventory";
 import { attach } from "./loop/attach";
 import { detach } from "./loop/detach";
 import { diskOf, numberOf } from "./loop/device";
@@ -13,6 +14,10 @@ import { findFree } from "./loop/free";
 import { removeLoop } from "./loop/remove";
 import { resize } from "./loop/resize";
 import { update } from "./loop/update";
+import { mapperHandlers } from "./mapper/requests";
+import { sweepAfter } from "./mount/book";
+import { mountDevice } from "./mount/mount";
+import { unmountFor } from "./mount/release";
 import { rescanOf, resizeOf } from "./partition/requests";
 import { Cancelled } from "./pause";
 import { problemOf } from "./problem";
@@ -32,6 +37,9 @@ import type { Work } from "./work";
 const SERVER_NOT_INITIALIZED = -32002;
 const REQUEST_CANCELLED = -32800;
 
+/** Requests under way at once; a client that wants more done is refused until some are. */
+const MOST_UNDER_WAY = 64;
+
 type Handlers = { [M in Method]: (params: CheckedParams<M>, work: Work) => Promise<Result<M>> };
 
 /** One client's session: it begins with `initialize`, and ends with `exit` or with the connection. */
@@ -47,7 +55,7 @@ export class Server {
     readonly changed: () => void,
     readonly exit: (code: number) => void,
   ) {
-    this.#handlers = handlersFor(caller);
+    this.#handlers = handlersFor(caller, (level, message) => this.log(level, message));
     connection.onRequest((method, params, token) => this.#track(method, params, token));
     connection.onNotification("exit", () => exit(this.#state === "shutDown" ? 0 : 1));
     // "initialized", "$/setTrace" and the like tell us nothing; notifications are never answered.
@@ -67,6 +75,10 @@ export class Server {
   }
 
   #track(method: string, params: unknown, token: CancellationToken): Promise<unknown> {
+    if (this.#underWay.size >= MOST_UNDER_WAY) {
+      const message = `${MOST_UNDER_WAY} requests are under way already. Wait for some to end and try again.`;
+      throw new ResponseError<ProblemData>(PROBLEM_CODE, message, { reason: "busy", users: [] });
+    }
     const controller = new AbortController();
     token.onCancellationRequested(() => controller.abort());
     if (token.isCancellationRequested) {
@@ -93,7 +105,7 @@ export class Server {
       return null;
     }
     if (!Object.hasOwn(requests, method)) {
-      throw new ResponseError(ErrorCodes.MethodNotFound, `There is no method "${method}".`);
+      throw new ResponseError(ErrorCodes.MethodNotFound, `There is no method "${method.slice(0, 100)}".`);
     }
     return this.#run(method as Method, params, signal);
   }
@@ -105,14 +117,23 @@ export class Server {
       if (signal.aborted) {
         throw new Cancelled();
       }
-      return await this.#handlers[method](checked, { signal, report: (...said) => progress.report(...said) });
-    } catch (error) {
-      throw this.#refusal(method, error);
-    } finally {
-      progress.end();
+      const answer = await this.#handlers[method](checked, { signal, report: (...said) => progress.report(...said) });
+      // A refusal changes nothing, and what was undone on its way the kernel tells of by itself.
       if (!unchanging.has(method)) {
         this.changed();
+        logDeed(this.caller, method, checked, "done");
       }
+      return answer;
+    } catch (error) {
+      const refusal = this.#refusal(method, error);
+      if (!unchanging.has(method)) {
+        // Not the message, which can quote what is in the request.
+        const { reason = "a fault", errno = "" } = refusal.data ?? {};
+        logDeed(this.caller, method, checked, `refused: ${reason} ${errno}`.trim());
+      }
+      throw refusal;
+    } finally {
+      progress.end();
     }
   }
 
@@ -137,11 +158,17 @@ const unchanging: ReadonlySet<Method> = new Set([
   "image/inspect",
   "loop/findFree",
   "loop/flush",
+  "mapper/status",
+  "mapper/wait",
+  "mapper/targets",
 ]);
 
-function handlersFor(caller: Caller): Handlers {
+function handlersFor(caller: Caller, log: (level: LogMessage["level"], message: string) => void): Handlers {
   const describe = ({ device }: { device: string }) => describeLoop(diskOf(numberOf(device)));
+  const mapper = mapperHandlers(caller, completeMapper, log);
   return {
+    ...mapper,
+    "mapper/remove": (wish, work) => sweepAfter(caller, work.signal, () => mapper["mapper/remove"](wish, work)),
     "helper/info": async () => info(caller),
     "devices/list": async () => ({ devices: await listDevices() }),
     "image/inspect": async (wish) => {
@@ -150,7 +177,7 @@ function handlersFor(caller: Caller): Handlers {
       return await inspectImage(image, wish);
     },
     "loop/attach": (wish, work) => attach(wish, caller, work, describeLoop),
-    "loop/detach": (wish, work) => detach(wish, caller, work),
+    "loop/detach": (wish, work) => sweepAfter(caller, work.signal, () => detach(wish, caller, work)),
     "loop/flush": async (wish, work) => {
       await flush(wish, work);
       return {};
@@ -160,6 +187,11 @@ function handlersFor(caller: Caller): Handlers {
     "loop/findFree": async (_, { signal }) => ({ device: await findFree(signal) }),
     "loop/remove": async ({ device }, { signal }) => {
       await removeLoop(device, signal);
+      return {};
+    },
+    "mount/mount": (wish, work) => mountDevice(wish, caller, work),
+    "mount/unmount": async (wish, work) => {
+      await unmountFor(wish, caller, work);
       return {};
     },
     "partition/rescan": async (wish) => ({ partitions: await rescanOf(wish, caller, describeLoop) }),

@@ -4,7 +4,11 @@ import { type Devnum, devnum } from "./linux/devnum";
 import { deviceUnder, type MountEntry, readMounts } from "./linux/mountinfo";
 import { numberOfNode } from "./linux/node";
 import { devnumOf, diskFolder, holdersOf, list, partitionsOf, readBytes } from "./linux/sysfs";
+import { pauseRandomly } from "./pause";
 import type { Mount, User } from "./protocol";
+
+/** The target that swap space has among mounts, as lsblk shows it. */
+export const SWAP = "[SWAP]";
 
 /** The mounts of every device, from one reading of the kernel's list. */
 export type MountsByDevice = ReadonlyMap<Devnum, Mount[]>;
@@ -47,8 +51,9 @@ export function allHoldersOf(folder: string, number: Devnum, loops = loopsByImag
  * out: that a request has the device open is no news.
  *
  * @param processes whether to look through all processes, which takes a while
+ * @param onMounts whether to name those processes, too, that use files on what is mounted from it
  */
-export async function usersOf(disk: string, { processes = true } = {}): Promise<User[]> {
+export async function usersOf(disk: string, { processes = true, onMounts = false } = {}): Promise<User[]> {
   const parts = [
     { folder: diskFolder(disk), devnum: devnumOf(diskFolder(disk)) },
     ...partitionsOf(disk).map((part) => ({ folder: `${diskFolder(disk)}/${part.name}`, devnum: part.devnum })),
@@ -66,11 +71,26 @@ export async function usersOf(disk: string, { processes = true } = {}): Promise<
   }
   for (const swap of await swapDevices()) {
     if (numbers.has(swap)) {
-      // As lsblk shows it.
-      users.push({ kind: "mount", target: "[SWAP]" });
+      users.push({ kind: "mount", target: SWAP });
     }
   }
-  return processes ? [...users, ...(await processesUsing(numbers))] : users;
+  return processes ? [...users, ...(await processesUsing(numbers, onMounts))] : users;
+}
+
+/** How long a process may have a device open and be taken for one that only has a look (udev, a lister); milliseconds. */
+export const LOOK = 1000;
+const PAUSE = 20;
+
+/** As `usersOf`, but processes are waited for as long as a look takes. */
+export async function lastingUsersOf(disk: string, signal: AbortSignal): Promise<User[]> {
+  const end = performance.now() + LOOK;
+  for (;;) {
+    const users = await usersOf(disk);
+    if (!users.some(({ kind }) => kind === "process") || performance.now() > end) {
+      return users;
+    }
+    await pauseRandomly(PAUSE, signal);
+  }
 }
 
 async function swapDevices(): Promise<Devnum[]> {
@@ -78,7 +98,7 @@ async function swapDevices(): Promise<Devnum[]> {
   return lines.flatMap((line) => numberOfNode(line.split(/\s+/)[0] ?? "") ?? []);
 }
 
-async function processesUsing(numbers: ReadonlySet<Devnum>): Promise<User[]> {
+async function processesUsing(numbers: ReadonlySet<Devnum>, onMounts: boolean): Promise<User[]> {
   const users: User[] = [];
   const ownNamespace = await readlink("/proc/self/ns/mnt").catch(() => "");
   const seenNamespaces = new Set([ownNamespace]);
@@ -87,19 +107,20 @@ async function processesUsing(numbers: ReadonlySet<Devnum>): Promise<User[]> {
     if (!Number.isInteger(pid) || pid === process.pid) {
       continue;
     }
-    if ((await hasOpen(pid, numbers)) || (await mountsElsewhere(pid, numbers, seenNamespaces))) {
+    if ((await hasOpen(pid, numbers, onMounts)) || (await mountsElsewhere(pid, numbers, seenNamespaces))) {
       users.push({ kind: "process", pid, command: await commandOf(pid) });
     }
   }
   return users;
 }
 
-async function hasOpen(pid: number, numbers: ReadonlySet<Devnum>): Promise<boolean> {
+async function hasOpen(pid: number, numbers: ReadonlySet<Devnum>, onMounts: boolean): Promise<boolean> {
   const folder = `/proc/${pid}/fd`;
   // Processes end and descriptors close while we look: that is nobody's error.
-  for (const fd of await readdir(folder).catch(() => [])) {
-    const file = await stat(`${folder}/${fd}`, { bigint: true }).catch(() => undefined);
-    if (file?.isBlockDevice() && numbers.has(devnum(file.rdev))) {
+  const files = (await readdir(folder).catch(() => [])).map((fd) => `${folder}/${fd}`);
+  for (const path of onMounts ? [`/proc/${pid}/cwd`, `/proc/${pid}/root`, ...files] : files) {
+    const file = await stat(path, { bigint: true }).catch(() => undefined);
+    if (file?.isBlockDevice() ? numbers.has(devnum(file.rdev)) : onMounts && file && numbers.has(devnum(file.dev))) {
       return true;
     }
   }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import {
+  type CancellationToken,
   createMessageConnection,
   type MessageConnection,
   StreamMessageReader,
@@ -12,6 +13,8 @@ import type { Method, Params, Result } from "../helper/protocol";
 
 /** The project's folder: tests run as bundles under dist/. */
 export const root = process.env.DISKLOOM_ROOT ?? process.cwd();
+/** The helper under test: another than the last build's where that is being made anew while tests run. */
+export const helperProgram = process.env.DISKLOOM_HELPER ?? join(root, "dist/helper.js");
 
 /** How to start it; by default as the user who runs the tests. */
 export interface StartOptions {
@@ -31,7 +34,7 @@ export class TestHelper implements AsyncDisposable {
   ) {}
 
   static async start({ command = [], environment = process.env }: StartOptions = {}): Promise<TestHelper> {
-    const [program = "", ...args] = [...command, process.execPath, join(root, "dist/helper.js"), "--stdio"];
+    const [program = "", ...args] = [...command, process.execPath, helperProgram, "--stdio"];
     const child = spawn(program, args, { env: environment, stdio: ["pipe", "pipe", "pipe"] });
     const connection = createMessageConnection(
       new StreamMessageReader(child.stdout),
@@ -52,8 +55,16 @@ export class TestHelper implements AsyncDisposable {
     return helper;
   }
 
-  request<M extends Method>(method: M, params: Params<M>): Promise<Result<M>> {
-    return this.connection.sendRequest(method, params);
+  request<M extends Method>(method: M, params: Params<M>, token?: CancellationToken): Promise<Result<M>> {
+    // The library takes an undefined token for one more param.
+    return token ? this.connection.sendRequest(method, params, token) : this.connection.sendRequest(method, params);
+  }
+
+  /** Ends it as no program can prepare for. */
+  async kill(): Promise<void> {
+    const gone = once(this.process, "exit");
+    this.process.kill("SIGKILL");
+    await gone;
   }
 
   /** Ends it as a client does that is gone: nobody says goodbye. */

@@ -7,16 +7,28 @@ import type { CommandContext } from "./context";
 import { offer, perform, showFailure } from "./run";
 
 export async function attach(context: CommandContext, clicked?: unknown, selected?: unknown): Promise<void> {
-  const files = (Array.isArray(selected) ? selected : [clicked]).filter((item) => item instanceof vscode.Uri);
-  const images = files.length > 0 ? files : await pickImages();
+  await attachImages(context, await chooseImages("Attach as Loop Device", clicked, selected));
+}
+
+/** Attaches images, one after the other, and tells of each. */
+export async function attachImages(context: CommandContext, images: readonly vscode.Uri[]): Promise<void> {
   for (const image of images) {
     await attachOne(context, image);
   }
 }
 
-async function pickImages(): Promise<vscode.Uri[]> {
+/**
+ * The images that a command is for: those it was called on in the explorer, else those that are picked.
+ * @param title what is going to be done, as the file picker's title
+ */
+export async function chooseImages(title: string, clicked?: unknown, selected?: unknown): Promise<vscode.Uri[]> {
+  const files = (Array.isArray(selected) ? selected : [clicked]).filter((item) => item instanceof vscode.Uri);
+  return files.length > 0 ? files : await pickImages(title);
+}
+
+async function pickImages(title: string): Promise<vscode.Uri[]> {
   const picked = await vscode.window.showOpenDialog({
-    title: "Attach as Loop Device",
+    title,
     openLabel: "Attach",
     canSelectMany: true,
     filters: { "Disk images": ["img", "iso", "raw", "squashfs", "erofs", "ext4", "bin"], "All files": ["*"] },
@@ -36,18 +48,18 @@ async function attachOne(context: CommandContext, image: vscode.Uri): Promise<vo
     const show = { title: "Show Device", run: () => context.view.reveal(device.device) };
     if (shared) {
       const message = `${name} is a block device already, so it is used as it is.`;
-      await offer(vscode.window.showInformationMessage(message, show.title), [show]);
+      offer(vscode.window.showInformationMessage(message, show.title), [show]);
     } else if (unreachableTail > 0) {
       const message = `${name} is attached as ${labelOf(device)}, but its last ${unreachableTail} bytes fill no sector and can't be reached.`;
-      await offer(vscode.window.showWarningMessage(message, show.title), [show]);
+      offer(vscode.window.showWarningMessage(message, show.title), [show]);
     } else {
       const access = device.readOnly ? " (read-only)" : "";
       const message = `${name} is attached as ${labelOf(device)}${access}.`;
-      await offer(vscode.window.showInformationMessage(message, show.title), [show]);
+      offer(vscode.window.showInformationMessage(message, show.title), [show]);
     }
   } catch (error) {
     const other = error instanceof Failure && error.reason === "overlap" ? error.data.device : undefined;
     const show = other ? [{ title: "Show Device", run: () => context.view.reveal(other) }] : [];
-    await showFailure(context, error, show);
+    showFailure(context, error, show);
   }
 }

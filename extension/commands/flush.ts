@@ -14,6 +14,6 @@ export async function flush(context: CommandContext, item?: unknown): Promise<vo
     await perform(context, `Flushing ${labelOf(device)}`, "loop/flush", naming(device));
     vscode.window.setStatusBarMessage(`$(check) ${labelOf(device)} flushed: everything is on the disk`, 5000);
   } catch (error) {
-    await showFailure(context, error);
+    showFailure(context, error);
   }
 }

@@ -1,31 +1,47 @@
 import * as vscode from "vscode";
-import type { Device, LoopDevice } from "../../helper/protocol";
-import { DeviceItem, labelOf } from "../devices/items";
+import type { Device, LoopDevice, MapperDevice } from "../../helper/protocol";
+import { DeviceItem, iconOf, labelOf } from "../devices/items";
 import type { CommandContext } from "./context";
 
+const kinds = {
+  loop: { none: "No disk image is attached to a loop device.", about: (device: LoopDevice) => device.backingFile },
+  mapper: {
+    none: "There is no device-mapper device.",
+    about: (device: MapperDevice) => device.table.map(({ type }) => type).join(", "),
+  },
+};
+
 /**
- * The loop device that a command is for: that of the item it was called on, else the one that is picked.
+ * The device that a command is for: that of the item it was called on, else the one that is picked.
  * @param title what is going to be done, as the picker's title
  */
-export async function pickLoop(
+export const pickLoop = (context: CommandContext, title: string, item?: unknown) =>
+  pickDevice(context, "loop", title, kinds.loop, item);
+export const pickMapper = (context: CommandContext, title: string, item?: unknown) =>
+  pickDevice(context, "mapper", title, kinds.mapper, item);
+
+async function pickDevice<K extends Device["kind"], D extends Device & { kind: K }>(
   { model }: CommandContext,
+  kind: K,
   title: string,
-  item?: unknown,
-): Promise<LoopDevice | undefined> {
-  if (item instanceof DeviceItem && item.device.kind === "loop") {
+  { none, about }: { none: string; about: (device: D) => string },
+  item: unknown,
+): Promise<D | undefined> {
+  const isWanted = (device: Device): device is D => device.kind === kind;
+  if (item instanceof DeviceItem && isWanted(item.device)) {
     return item.device;
   }
   await model.refresh();
-  const devices = model.devices.filter((device) => device.kind === "loop");
+  const devices = model.devices.filter(isWanted);
   if (devices.length === 0) {
-    void vscode.window.showInformationMessage("No disk image is attached to a loop device.");
+    void vscode.window.showInformationMessage(none);
     return undefined;
   }
   const picked = await vscode.window.showQuickPick(
     devices.map((device) => ({
       device,
-      label: `$(database) ${labelOf(device)}`,
-      description: device.backingFile,
+      label: `$(${iconOf(device)}) ${labelOf(device)}`,
+      description: about(device),
     })),
     { title, placeHolder: "Choose a device", matchOnDescription: true },
   );

@@ -61,18 +61,17 @@ export interface NextStep {
 }
 
 /** Tells the user why something failed, in one sentence, with what can be done about it. */
-export async function showFailure({ log }: CommandContext, error: unknown, nextSteps: NextStep[] = []): Promise<void> {
+export function showFailure({ log }: CommandContext, error: unknown, nextSteps: NextStep[] = []): void {
   if (error instanceof Failure && error.reason === "cancelled") {
     return;
   }
   const message = error instanceof Error ? error.message : String(error);
   log.error(message);
   const steps = [...nextSteps, { title: "Show Log", run: () => log.show() }];
-  await offer(vscode.window.showErrorMessage(message, ...steps.map(({ title }) => title)), steps);
+  offer(vscode.window.showErrorMessage(message, ...steps.map(({ title }) => title)), steps);
 }
 
-/** Runs what the user chooses of a message's buttons. */
-export async function offer(shown: Thenable<string | undefined>, steps: NextStep[]): Promise<void> {
-  const chosen = await shown;
-  await steps.find(({ title }) => title === chosen)?.run();
+/** Runs what the user chooses of a message's buttons, whenever that is: nothing else has to wait for it. */
+export function offer(shown: Thenable<string | undefined>, steps: NextStep[]): void {
+  void shown.then((chosen) => steps.find(({ title }) => title === chosen)?.run());
 }

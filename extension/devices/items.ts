@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Content, Device, LoopDevice, MapperDevice, Mount, Partition } from "../../helper/protocol";
 import { formatSize } from "./format";
-import { loopTooltip, mapperTooltip, partitionTooltip } from "./tooltip";
+import { loopTooltip, mapperTooltip, mountTooltip, partitionTooltip } from "./tooltip";
 
 /** A node of the tree. `id` tells it from all others, and stays while the thing it shows stays. */
 export type Item = DeviceItem | PartitionItem | MountItem;
@@ -19,7 +19,7 @@ export class DeviceItem extends vscode.TreeItem {
     this.description = device.kind === "loop" ? describeLoop(device) : describeMapper(device);
     this.tooltip = device.kind === "loop" ? loopTooltip(device) : mapperTooltip(device);
     this.iconPath = new vscode.ThemeIcon(iconOf(device));
-    this.contextValue = device.kind;
+    this.contextValue = contextOf(device);
     this.accessibilityInformation = { label: `${labelOf(device)}, ${this.description}` };
   }
 }
@@ -29,6 +29,8 @@ export class PartitionItem extends vscode.TreeItem {
     readonly partition: Partition,
     readonly children: Item[],
     parentId: string,
+    /** The device that it is a part of. */
+    readonly disk?: Device,
   ) {
     super(basename(partition.device), collapsible(children));
     this.id = `${parentId}/${partition.device}@${partition.start}`;
@@ -36,8 +38,12 @@ export class PartitionItem extends vscode.TreeItem {
       .filter(Boolean)
       .join(" · ");
     this.tooltip = partitionTooltip(partition);
-    this.iconPath = new vscode.ThemeIcon("symbol-field");
-    this.contextValue = "partition";
+    this.iconPath = new vscode.ThemeIcon("symbol-field", new vscode.ThemeColor("icon.foreground"));
+    this.contextValue = words(
+      "partition",
+      !disk?.mounts.length && isMountable(partition) && "mountable",
+      partition.mounts.length > 0 && "mounted",
+    );
     this.accessibilityInformation = { label: `Partition ${partition.number}, ${this.description}` };
   }
 }
@@ -51,10 +57,10 @@ export class MountItem extends vscode.TreeItem {
   ) {
     super(mount.target, vscode.TreeItemCollapsibleState.None);
     this.id = `${parentId}/mount:${mount.target}`;
-    this.description = [mount.fileSystem, mount.readOnly && "read-only"].filter(Boolean).join(" · ");
-    this.tooltip = `${mount.target}\n${mount.fileSystem}, ${mount.options.join(",")}`;
+    this.description = [mount.fileSystem, mount.readOnly && "read-only", spaceOf(mount)].filter(Boolean).join(" · ");
+    this.tooltip = mountTooltip(mount);
     this.iconPath = new vscode.ThemeIcon("folder-opened");
-    this.contextValue = "mount";
+    this.contextValue = "mount mounted";
     this.accessibilityInformation = { label: `Mounted at ${mount.target}, ${this.description}` };
   }
 }
@@ -90,7 +96,42 @@ export function contentLabel(content: Content): string {
   return [content.type, content.label && `“${content.label}”`].filter(Boolean).join(" ");
 }
 
-function iconOf(device: Device): string {
+// What the menus in package.json look for, as words.
+function contextOf(device: Device): string {
+  const mounted = [device, ...device.partitions].some(({ mounts }) => mounts.length > 0);
+  const mounting = [mountablesOf(device).length > 0 && "mountable", mounted && "mounted"];
+  return device.kind === "loop"
+    ? words("loop", !device.backingFileDeleted && "image", ...mounting)
+    : words("mapper", device.suspended ? "suspended" : "active", device.uuid && "uuid", ...mounting);
+}
+
+function words(...all: (string | false)[]): string {
+  return all.filter(Boolean).join(" ");
+}
+
+// A file system that is mounted or stood on already is left to whoever did that.
+function isMountable({ content, mounts, holders }: Pick<Partition, "content" | "mounts" | "holders">): boolean {
+  return content.kind === "filesystem" && mounts.length === 0 && holders.length === 0;
+}
+
+/**
+ * What can be mounted of a device: the file system on the whole of it or, where there is none, those on its partitions.
+ * Never both, as the kernel lets only one of them have the device.
+ */
+export function mountablesOf(device: Device): { device: string; diskSequence: number | null }[] {
+  const { diskSequence, partitions } = device;
+  const unused = partitions.every(({ mounts, holders }) => mounts.length === 0 && holders.length === 0);
+  const whole = device.kind === "loop" || !device.suspended ? isMountable(device) && unused : false;
+  const parts = device.content.kind === "filesystem" || device.mounts.length > 0 ? [] : partitions.filter(isMountable);
+  return (whole ? [device] : parts).map((found) => ({ device: found.device, diskSequence }));
+}
+
+function spaceOf({ space }: Mount): string {
+  return space ? `${formatSize(space.used)} of ${formatSize(space.total)} used` : "";
+}
+
+/** The id of a device's codicon. */
+export function iconOf(device: Device): string {
   if (device.kind === "mapper") {
     return device.suspended ? "debug-pause" : "layers";
   }

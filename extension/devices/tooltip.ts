@@ -1,6 +1,6 @@
 /* All that is known of a device, when one asks for it. */
 import * as vscode from "vscode";
-import type { Content, LoopDevice, MapperDevice, Partition } from "../../helper/protocol";
+import type { Content, LoopDevice, MapperDevice, Mount, Partition } from "../../helper/protocol";
 import { formatSize } from "./format";
 
 type Row = [name: string, value: string | false | undefined];
@@ -54,6 +54,17 @@ export function partitionTooltip(partition: Partition): vscode.MarkdownString {
     ["Content", contentInFull(partition.content)],
     ["Mounted at", partition.mounts.map(({ target }) => target).join(", ")],
     ["Used by", partition.holders.join(", ")],
+  ]);
+}
+
+export function mountTooltip({ target, fileSystem, options, readOnly, space }: Mount): vscode.MarkdownString {
+  return table(target, [
+    ["File system", fileSystem],
+    ["Access", readOnly ? "read-only" : "read and write"],
+    ["Size", space && sizeInFull(space.total)],
+    ["Used", space && sizeInFull(space.used)],
+    ["Available", space && sizeInFull(space.available)],
+    ["Options", options.join(", ")],
   ]);
 }
 

@@ -13,7 +13,7 @@ export function buildTree(devices: readonly Device[]): DeviceItem[] {
     return new DeviceItem(
       device,
       [
-        ...device.partitions.map((partition) => partitionItem(partition, id, path)),
+        ...device.partitions.map((partition) => partitionItem(device, partition, id, path)),
         ...device.mounts.map((mount) => new MountItem(mount, id)),
         ...holderItems(device.holders, id, path),
       ],
@@ -21,12 +21,18 @@ export function buildTree(devices: readonly Device[]): DeviceItem[] {
     );
   }
 
-  function partitionItem(partition: Partition, parentId: string, above: ReadonlySet<string>): PartitionItem {
+  function partitionItem(
+    disk: Device,
+    partition: Partition,
+    parentId: string,
+    above: ReadonlySet<string>,
+  ): PartitionItem {
     const id = `${parentId}/${partition.device}@${partition.start}`;
     return new PartitionItem(
       partition,
       [...partition.mounts.map((mount) => new MountItem(mount, id)), ...holderItems(partition.holders, id, above)],
       parentId,
+      disk,
     );
   }
 

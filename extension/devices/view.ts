@@ -1,5 +1,6 @@
 /* The Devices view. */
 import * as vscode from "vscode";
+import { ImageDrop } from "./drop";
 import { DeviceItem, type Item } from "./items";
 import type { DeviceModel } from "./model";
 import { buildTree } from "./tree";
@@ -14,13 +15,22 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
   #items: DeviceItem[] = [];
   #parents = new Map<Item, Item>();
   #listed = false;
+  #failed = false;
+  /** Those that had nothing under them when VS Code saw them first: it leaves them closed when they get something. */
+  #bare = new Set<string>();
+  #toOpen: Item[] = [];
 
   constructor(readonly model: DeviceModel) {
-    this.#tree = vscode.window.createTreeView<Item>(VIEW_ID, { treeDataProvider: this, showCollapseAll: true });
+    this.#tree = vscode.window.createTreeView<Item>(VIEW_ID, {
+      treeDataProvider: this,
+      showCollapseAll: true,
+      dragAndDropController: new ImageDrop(),
+    });
     this.#subscriptions = [
       this.#changed,
       this.#tree,
       model.onDidChange(() => this.#rebuild()),
+      this.#tree.onDidChangeVisibility(() => this.#openGrown()),
       model.client.onDidRestart(() => {
         this.#tree.message = "The helper ended unexpectedly and was started again. The log may say why.";
       }),
@@ -86,7 +96,28 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
     void vscode.commands.executeCommand("setContext", "diskloom.failed", this.model.failure !== undefined);
     if (this.model.failure !== undefined) {
       this.#tree.message = this.model.failure;
+    } else if (this.#failed) {
+      this.clearMessage();
     }
+    this.#failed = this.model.failure !== undefined;
+    this.#noteGrown();
     this.#changed.fire();
+    this.#openGrown();
+  }
+
+  #noteGrown(): void {
+    const all = [...new Set([...this.#items, ...this.#parents.keys()])];
+    this.#toOpen = all.filter(({ id = "", children }) => children.length > 0 && this.#bare.has(id));
+    this.#bare = new Set(all.flatMap(({ id = "", children }) => (children.length === 0 ? [id] : [])));
+  }
+
+  /** Shows what has come under an item, a mount for example. Not while the view is hidden: it would be brought up. */
+  #openGrown(): void {
+    if (this.#tree.visible) {
+      for (const item of this.#toOpen.splice(0)) {
+        // It may be gone by now.
+        this.#tree.reveal(item, { select: false, focus: false, expand: true }).then(undefined, () => {});
+      }
+    }
   }
 }

@@ -1,17 +1,22 @@
 /*
  * The extension's side of the helper. It begins without rights, which is enough for the tree; the first request that
- * needs root starts an elevated helper, which takes over. One that dies is started again.
+ * needs root starts an elevated helper, which takes over, and gives way to one without rights again when it has had
+ * nothing to do for long. One that dies is started again.
  */
 import * as vscode from "vscode";
-import type { Method, Params, Result } from "../../helper/protocol";
-import { direct, isRoot } from "./direct";
+import type { HelperInfo, Method, Params, Result } from "../../helper/protocol";
+import { elevate, type Setting, settings, waysFor } from "./elevation";
 import { Failure, failureOf } from "./failure";
+import { IdleTimer } from "./idle";
+import { thisMachine } from "./machine";
+import { askByBox } from "./passwordBox";
+import { type Listener, spawnHelper } from "./process";
 import { helperCommand } from "./runtime";
-import { type RequestOptions, Session, StartError } from "./session";
-import { sudo, sudoAdvice } from "./sudo";
+import { type RequestOptions, Session } from "./session";
+import { type RunningHelper, StartError } from "./way";
 
 /** Requests that anybody's helper can answer. */
-const UNPRIVILEGED: ReadonlySet<Method> = new Set(["helper/info", "devices/list"]);
+const UNPRIVILEGED: ReadonlySet<Method> = new Set(["helper/info", "devices/list", "image/inspect"]);
 /** A helper that dies more often than this within a minute isn't started again by itself. */
 const MOST_RESTARTS = 3;
 const MINUTE = 60_000;
@@ -22,36 +27,97 @@ export class HelperClient implements vscode.Disposable {
   readonly #restarted = new vscode.EventEmitter<void>();
   /** The helper died and another one has taken its place. */
   readonly onDidRestart = this.#restarted.event;
+  readonly #rootChanged = new vscode.EventEmitter<HelperInfo | undefined>();
+  /** A helper that is root runs now, or none does any more. */
+  readonly onDidChangeRoot = this.#rootChanged.event;
 
   #current: Promise<Session> | undefined;
+  /** The helper that is root, while there is one. */
+  #root: Session | undefined;
   #elevating: Promise<Session> | undefined;
   #deaths: number[] = [];
   #disposed = false;
+  readonly #idle = new IdleTimer(idleMinutes, () => void this.#endIdle());
+  readonly #configuration: vscode.Disposable;
 
   constructor(
     readonly helperPath: string,
     readonly log: vscode.LogOutputChannel,
-  ) {}
+  ) {
+    this.#configuration = vscode.workspace.onDidChangeConfiguration((change) => {
+      if (change.affectsConfiguration("diskloom.idleMinutes") && this.#root) {
+        this.#idle.restart();
+      }
+    });
+  }
 
   /** @throws Failure */
   async request<M extends Method>(method: M, params: Params<M>, options: RequestOptions = {}): Promise<Result<M>> {
-    const session = await (UNPRIVILEGED.has(method) ? this.#any() : this.#privileged());
-    try {
-      return await session.request(method, params, options);
-    } catch (error) {
-      throw failureOf(error, session.hasEnded);
+    const needsRoot = !UNPRIVILEGED.has(method) || options.asRoot === true;
+    if (needsRoot && !vscode.workspace.isTrusted) {
+      throw new Failure(
+        "notPrivileged",
+        "Diskloom does nothing as root in a workspace that you don't trust. Trust it first.",
+      );
     }
+    if (!UNPRIVILEGED.has(method)) {
+      this.tryAgain();
+    }
+    const send = async () => {
+      const session = await (needsRoot ? this.#privileged() : this.#any());
+      try {
+        return await session.request(method, params, options);
+      } catch (error) {
+        throw failureOf(error, session.hasEnded);
+      }
+    };
+    return needsRoot ? this.#idle.during(send) : send();
+  }
+
+  /** Somebody wants something of it: a helper that kept ending is started once more. */
+  tryAgain(): void {
+    this.#deaths = [];
+  }
+
+  /** What the helper that is root says of itself; `undefined` where none runs. */
+  async rootInfo(): Promise<HelperInfo | undefined> {
+    return this.#root?.request("helper/info", {});
+  }
+
+  /** Ends the helper that is root; one without rights takes its place. */
+  async stopRoot(): Promise<void> {
+    const root = this.#root;
+    if (!root) {
+      return;
+    }
+    this.#current = undefined;
+    this.#setRoot(undefined);
+    await root.stop();
+    await this.#any();
+    this.#devicesChanged.fire();
+  }
+
+  /** Starts a helper that is root, in the place of the one that is. @throws Failure */
+  async restartRoot(): Promise<void> {
+    await this.stopRoot();
+    await this.request("helper/info", {}, { asRoot: true });
   }
 
   dispose(): void {
     this.#disposed = true;
+    this.#idle.stop();
     void this.#current?.then((session) => session.stop()).catch(() => {});
-    this.#devicesChanged.dispose();
-    this.#restarted.dispose();
+    vscode.Disposable.from(this.#configuration, this.#devicesChanged, this.#restarted, this.#rootChanged).dispose();
   }
 
-  #any(): Promise<Session> {
-    this.#current ??= this.#start(direct(helperCommand(this.helperPath))).catch((error) => {
+  async #any(): Promise<Session> {
+    // The tree asks by itself, and would keep starting one that its question kills.
+    if (!this.#current && this.#deaths.length > MOST_RESTARTS) {
+      const advice = "Refresh the devices to try again; the log may say why.";
+      throw new Failure("kernel", `Diskloom's helper keeps ending and isn't started again by itself. ${advice}`);
+    }
+    const helper = helperCommand(this.helperPath);
+    this.#current ??= this.#start(() => spawnHelper(helper, this.#listen)).catch((error) => {
       this.#current = undefined;
       throw new Failure("kernel", `Diskloom's helper doesn't start: ${saidBy(error)}`);
     });
@@ -64,9 +130,6 @@ export class HelperClient implements vscode.Disposable {
     if (current.isPrivileged) {
       return current;
     }
-    if (isRoot()) {
-      throw new Failure("notPrivileged", "The helper was started by root, but isn't root. See the log.");
-    }
     this.#elevating ??= this.#elevate(current).finally(() => {
       this.#elevating = undefined;
     });
@@ -74,20 +137,29 @@ export class HelperClient implements vscode.Disposable {
   }
 
   async #elevate(before: Session): Promise<Session> {
-    try {
-      const elevated = await this.#start(sudo(helperCommand(this.helperPath)));
-      this.#current = Promise.resolve(elevated);
-      await before.stop();
-      return elevated;
-    } catch (error) {
-      const said = saidBy(error);
-      this.log.error(`sudo: ${said}`);
-      throw new Failure("notPrivileged", `Diskloom needs root rights for that. ${sudoAdvice(said)}`);
-    }
+    const setting = elevationSetting();
+    const helper = helperCommand(this.helperPath);
+    const ways = waysFor(setting, { machine: thisMachine, listen: this.#listen, ask: askByBox });
+    const log = (said: string) => this.log.info(`${said} (“diskloom.elevation” is “${setting}”)`);
+    const elevated = await elevate(ways, (way) => this.#startRoot(() => way.start(helper)), log);
+    this.#current = Promise.resolve(elevated);
+    this.#setRoot(elevated);
+    await before.stop();
+    return elevated;
   }
 
-  async #start(command: ReturnType<typeof helperCommand>): Promise<Session> {
-    const session = await Session.start(command, this.log, {
+  /** @throws StartError where it isn't root after all */
+  async #startRoot(start: () => Promise<RunningHelper>): Promise<Session> {
+    const session = await this.#start(start);
+    if (!session.isPrivileged) {
+      await session.stop();
+      throw new StartError("The helper was started to be root, but isn't.");
+    }
+    return session;
+  }
+
+  async #start(start: () => Promise<RunningHelper>): Promise<Session> {
+    const session = await Session.start(start, this.log, {
       devicesChanged: () => this.#devicesChanged.fire(),
       died: (dead) => void this.#restart(dead),
     });
@@ -95,10 +167,21 @@ export class HelperClient implements vscode.Disposable {
     this.log.info(
       `Helper ${version} runs as process ${pid} for ${caller?.name}, ${privileged ? "as root" : "unprivileged"}.`,
     );
+    if (this.#disposed) {
+      // The window was closed while it was being started.
+      await session.stop();
+      throw new Failure("cancelled", "Diskloom is being ended.");
+    }
+    if (thisMachine.isRoot()) {
+      this.#setRoot(session);
+    }
     return session;
   }
 
   async #restart(dead: Session): Promise<void> {
+    if (this.#root === dead) {
+      this.#setRoot(undefined);
+    }
     if (this.#disposed || (await this.#current?.catch(() => undefined)) !== dead) {
       return;
     }
@@ -112,8 +195,56 @@ export class HelperClient implements vscode.Disposable {
     }
     this.#devicesChanged.fire();
   }
+
+  /** Where we are root ourselves, another helper would be just as much, so there is nothing to win. */
+  async #endIdle(): Promise<void> {
+    if (!this.#root || thisMachine.isRoot()) {
+      return;
+    }
+    try {
+      const { holds = 0 } = (await this.rootInfo()) ?? {};
+      if (this.#idle.isBusy) {
+        return;
+      }
+      if (holds > 0) {
+        // They would go with it. It is looked at again after as long a time.
+        this.#idle.restart();
+        return;
+      }
+      this.log.info("The helper has had nothing to do as root for a while, and is ended.");
+      await this.stopRoot();
+    } catch (error) {
+      this.log.error(`The idle helper can't be ended: ${error}`);
+    }
+  }
+
+  #setRoot(session: Session | undefined): void {
+    this.#root = session;
+    if (session) {
+      this.#idle.restart();
+    } else {
+      this.#idle.stop();
+    }
+    if (!this.#disposed) {
+      this.#rootChanged.fire(session?.info);
+    }
+  }
+
+  readonly #listen: Listener = (line) => {
+    this.log.info(line);
+    return false;
+  };
 }
 
 function saidBy(error: unknown): string {
   return error instanceof StartError ? error.said : String(error);
+}
+
+function idleMinutes(): number {
+  return vscode.workspace.getConfiguration("diskloom").get("idleMinutes", 15);
+}
+
+function elevationSetting(): Setting {
+  const value = vscode.workspace.getConfiguration("diskloom").get("elevation");
+  return settings.find((setting) => setting === value) ?? "auto";
 }

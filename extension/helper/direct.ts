@@ -1,11 +1,14 @@
 /* No way to become root: the helper with the rights that we have. All of them where the extension host is root. */
-import type { Command } from "./runtime";
+import type { Machine } from "./machine";
+import { type Listener, spawnHelper } from "./process";
+import type { Way } from "./way";
 
-export function direct(helper: Command): Command {
-  return helper;
-}
-
-/** Whether what we start is root already. */
-export function isRoot(): boolean {
-  return process.geteuid?.() === 0;
+export function direct(machine: Pick<Machine, "isRoot">, listen: Listener): Way {
+  return {
+    name: "being root already",
+    obstacle: async () =>
+      machine.isRoot() ? undefined : "This VS Code doesn't run as root. Set “diskloom.elevation” to “auto” instead.",
+    start: (helper) => spawnHelper(helper, listen),
+    refusal: () => ({ kind: "next", advice: "The helper doesn't start. See the log for what it said." }),
+  };
 }

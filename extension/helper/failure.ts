@@ -1,7 +1,10 @@
 /* Why a request failed, as the commands see it. */
 import * as v from "valibot";
-import { LSPErrorCodes, ResponseError } from "vscode-languageclient/node";
+import { ResponseError } from "vscode-jsonrpc/node";
 import { PROBLEM_CODE, ProblemData, type Reason } from "../../helper/protocol";
+
+// LSP's, from its specification: the client doesn't wait for an answer any more.
+const REQUEST_CANCELLED = -32800;
 
 /** The message is a sentence for people. */
 export class Failure extends Error {
@@ -20,7 +23,7 @@ export function failureOf(error: unknown, gone: boolean): Failure {
     return error;
   }
   if (error instanceof ResponseError) {
-    if (error.code === LSPErrorCodes.RequestCancelled) {
+    if (error.code === REQUEST_CANCELLED) {
       return new Failure("cancelled", error.message);
     }
     const data = v.safeParse(ProblemData, error.data);

@@ -1,5 +1,4 @@
-/* One helper process, driven by vscode-languageclient from `initialize` to `exit`. */
-import { type ChildProcess, spawn } from "node:child_process";
+/* One helper, driven by vscode-languageclient from `initialize` to `exit`. */
 import * as v from "valibot";
 import type * as vscode from "vscode";
 import {
@@ -20,12 +19,10 @@ import {
   type Result,
   requests,
 } from "../../helper/protocol";
-import type { Command } from "./runtime";
+import { type RunningHelper, StartError } from "./way";
 
 /** How long a helper may take to say goodbye, in milliseconds. */
 const STOP_TIMEOUT = 5000;
-/** What is kept of stderr, for the reason why it didn't start. */
-const KEPT_OUTPUT = 2000;
 
 /** How far a request is, as LSP's work done progress tells it. */
 export interface Progress {
@@ -36,12 +33,14 @@ export interface Progress {
 export interface RequestOptions {
   token?: vscode.CancellationToken | undefined;
   progress?: ((progress: Progress) => void) | undefined;
+  /** Have it answered by root although anybody's helper could: root sees more. */
+  asRoot?: boolean;
 }
 
-/** The helper couldn't be started; `said` is what it or sudo wrote. */
-export class StartError extends Error {
-  constructor(readonly said: string) {
-    super(said);
+/** What fails is told by the command that it fails for, in a message of its own. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
   }
 }
 
@@ -52,18 +51,23 @@ export class Session {
   info: HelperInfo | undefined;
   #ended = false;
   readonly #client: LanguageClient;
-  #process: ChildProcess | undefined;
-  #said = "";
+  readonly #helper: RunningHelper;
 
-  private constructor(command: Command, log: vscode.LogOutputChannel, listener: SessionListener) {
-    this.#client = new LanguageClient("diskloom", "Diskloom", async () => this.#spawn(command), {
+  private constructor(helper: RunningHelper, log: vscode.LogOutputChannel, listener: SessionListener) {
+    this.#helper = helper;
+    const streams = { reader: helper.output, writer: helper.input };
+    this.#client = new QuietClient("diskloom", "Diskloom", async () => streams, {
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       initializationFailedHandler: () => false,
       // Starting again is not for one process to decide.
       errorHandler: {
         error: () => ({ action: ErrorAction.Continue, handled: true }),
-        closed: () => ({ action: CloseAction.DoNotRestart, handled: true }),
+        closed: () => ({
+          action: CloseAction.DoNotRestart,
+          handled: true,
+          message: "The connection to the helper was closed.",
+        }),
       },
     });
     this.#client.onNotification(DEVICES_CHANGED, () => listener.devicesChanged());
@@ -82,16 +86,27 @@ export class Session {
     });
   }
 
-  /** @throws StartError */
-  static async start(command: Command, log: vscode.LogOutputChannel, listener: SessionListener): Promise<Session> {
-    const session = new Session(command, log, listener);
+  /**
+   * @param start starts the helper, or whatever will become one
+   * @throws StartError
+   */
+  static async start(
+    start: () => Promise<RunningHelper>,
+    log: vscode.LogOutputChannel,
+    listener: SessionListener,
+  ): Promise<Session> {
+    const helper = await start().catch((error) => {
+      throw new StartError(messageOf(error));
+    });
+    const session = new Session(helper, log, listener);
     try {
-      await session.#client.start();
+      await Promise.race([session.#client.start(), endOf(helper)]);
       session.info = await session.request("helper/info", {});
+      helper.started?.();
       return session;
     } catch (error) {
       await session.stop();
-      throw new StartError(session.#said.trim() || (error instanceof Error ? error.message : String(error)));
+      throw new StartError(helper.said().trim() || messageOf(error));
     }
   }
 
@@ -137,23 +152,19 @@ export class Session {
   async stop(): Promise<void> {
     this.#ended = true;
     await this.#client.dispose(STOP_TIMEOUT).catch(() => {});
-    this.#process?.stdin?.end();
+    this.#helper.close();
   }
+}
 
-  #spawn({ program, args, environment }: Command): Promise<ChildProcess> {
-    return new Promise((resolve, reject) => {
-      const child = spawn(program, args, { env: environment, cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
-      this.#process = child;
-      child.stderr.on("data", (bytes: Buffer) => {
-        this.#said = (this.#said + bytes).slice(-KEPT_OUTPUT);
-      });
-      child.once("spawn", () => resolve(child));
-      child.once("error", (error) => {
-        this.#said = error.message;
-        reject(error);
-      });
-    });
-  }
+/** A client whose helper ends while it is being started waits for good. */
+function endOf({ output }: RunningHelper): Promise<never> {
+  return new Promise((_, reject) => {
+    output.once("close", () => reject(new Error("The helper ended before it was ready.")));
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Who wants to know what becomes of a session. */

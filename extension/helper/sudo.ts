@@ -1,32 +1,34 @@
 /* Becoming root by sudo where it asks for no password. */
-import type { Command } from "./runtime";
+import { noNewPrivileges, SUDO_MISSING, sudoRefusal } from "./advice";
+import { type Machine, SYSTEM_PATH } from "./machine";
+import { type Listener, spawnHelper } from "./process";
+import { asRoot, type Command } from "./runtime";
+import type { Way } from "./way";
 
-/**
- * sudo drops the environment, so what the runtime needs of it goes through env(1); and where sudo was told to keep it,
- * what could lead Node astray is dropped all the same.
- */
-export function sudo({ program, args, environment }: Command): Command {
-  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+export function sudo(machine: Machine, listen: Listener): Way {
   return {
-    program: "sudo",
-    args: ["-n", "--", "env", "-u", "NODE_OPTIONS", "-u", "NODE_PATH", ...variables, program, ...args],
-    environment: { PATH: environment.PATH ?? "", LANG: "C.UTF-8" },
+    name: "sudo without a password",
+    async obstacle() {
+      const obstacle = sudoObstacle(machine);
+      const objection = obstacle ? undefined : await machine.sudoObjection(machine.find("sudo") ?? "sudo");
+      return obstacle ?? (objection && sudoRefusal(objection).advice);
+    },
+    start: (helper) => spawnHelper(sudoCommand(machine, ["-n"], helper), listen),
+    refusal: sudoRefusal,
   };
 }
 
-/** What sudo said, as advice. */
-export function sudoAdvice(said: string): string {
-  if (/ENOENT/.test(said)) {
-    return "Install sudo, or run VS Code's server as root.";
-  }
-  if (/no new privileges/i.test(said)) {
-    return "This VS Code was started so that nothing in it can become root (as a Snap or Flatpak, or in a container).";
-  }
-  if (/not in the sudoers|not allowed|may not run/i.test(said)) {
-    return "Ask an administrator to let you use sudo.";
-  }
-  if (/password is required/i.test(said)) {
-    return "sudo asks for a password, which Diskloom can't give it yet. Allow it without one (NOPASSWD in sudoers).";
-  }
-  return "See the log for what sudo said.";
+/** Why no sudo at all can work here. */
+export function sudoObstacle(machine: Machine): string | undefined {
+  return noNewPrivileges(machine) ?? (machine.find("sudo") ? undefined : SUDO_MISSING);
+}
+
+/** @param options sudo's own; what they need of an environment has to be added to the command's */
+export function sudoCommand(machine: Pick<Machine, "find">, options: string[], helper: Command): Command {
+  return {
+    program: machine.find("sudo") ?? "sudo",
+    args: [...options, "--", ...asRoot(helper)],
+    // Its words are to be English: advice follows from them.
+    environment: { PATH: SYSTEM_PATH, LANG: "C.UTF-8" },
+  };
 }

@@ -3,15 +3,16 @@ import { type Devnum, devnum } from "./devnum";
 import { KernelError, withErrno } from "./errno";
 import { call, callAsync, type Fd } from "./libc";
 
-const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOCTTY, O_EXCL } = constants;
+const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOCTTY, O_EXCL, O_DIRECT } = constants;
 // Not among Node's constants; the same number on x86 and ARM (<asm-generic/fcntl.h>).
 const O_CLOEXEC = 0o2000000;
 
-export { O_EXCL, O_RDONLY, O_RDWR };
+export { O_DIRECT, O_EXCL, O_RDONLY, O_RDWR };
 
 // <sys/file.h>
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 
 /** An open file that is closed by the scope that opened it: `using` where closing is quick, `await using` where not. */
 export class OpenFile implements Disposable, AsyncDisposable {
@@ -46,6 +47,11 @@ export class OpenFile implements Disposable, AsyncDisposable {
       }
       throw error;
     }
+  }
+
+  /** Lets go of the lock, for a file that stays open. */
+  unlock(): void {
+    call("flock", [this.fd, LOCK_UN], ["flock", this.path]);
   }
 
   /** fsync(2): waits until all that was written is on stable storage. */

@@ -25,9 +25,11 @@ export const LO_NAME_SIZE = 64;
 
 /** `struct loop_info64`, without what no kernel has used for years (encryption, init). Sizes are bytes. */
 export interface LoopInfo {
-  /** dev_t and inode of the backing file; only read. */
+  /** dev_t and inode of the backing file; only read. Of an image that is a block device, those of its node. */
   device: bigint;
   inode: bigint;
+  /** dev_t of the block device that is the image or that holds it; only read. */
+  blockDevice: bigint;
   offset: bigint;
   /** 0: to the end of the file. */
   sizeLimit: bigint;
@@ -43,6 +45,7 @@ export const LOOP_CONFIG_SIZE = 304;
 export const loopInfoOffsets = {
   lo_device: 0,
   lo_inode: 8,
+  lo_rdevice: 16,
   lo_offset: 24,
   lo_sizelimit: 32,
   lo_number: 40,
@@ -58,6 +61,7 @@ export function decodeLoopInfo(bytes: Buffer): LoopInfo {
   return {
     device: bytes.readBigUInt64LE(at.lo_device),
     inode: bytes.readBigUInt64LE(at.lo_inode),
+    blockDevice: bytes.readBigUInt64LE(at.lo_rdevice),
     offset: bytes.readBigUInt64LE(at.lo_offset),
     sizeLimit: bytes.readBigUInt64LE(at.lo_sizelimit),
     number: bytes.readUInt32LE(at.lo_number),
@@ -143,9 +147,13 @@ export async function getFree(control: OpenFile): Promise<number> {
   return ioctlAsync(control.fd, LOOP_CTL_GET_FREE, null, ["LOOP_CTL_GET_FREE", control.path]);
 }
 
-/** Makes a device of this number. @throws EEXIST where there is one */
-export async function addDevice(control: OpenFile, number: number): Promise<void> {
-  await ioctlAsync(control.fd, LOOP_CTL_ADD, number, ["LOOP_CTL_ADD", control.path]);
+/**
+ * Makes a device of this number. @throws EEXIST where there is one, EINVAL where the number is too high
+ * @param number -1: the lowest that no device has
+ * @returns its number
+ */
+export async function addDevice(control: OpenFile, number: number): Promise<number> {
+  return ioctlAsync(control.fd, LOOP_CTL_ADD, number, ["LOOP_CTL_ADD", control.path]);
 }
 
 /** Takes an unbound device away. @throws EBUSY where it is bound or open, ENODEV where there is none */

@@ -4,6 +4,8 @@ import { type Devnum, devnum, parseDevnum } from "./devnum";
 
 /** One line: what is mounted where. */
 export interface MountEntry {
+  /** Tells it from all others that there are; `mnt_id` of a descriptor in /proc/…/fdinfo. */
+  id: number;
   devnum: Devnum;
   /** What of the file system is mounted: "/" unless it is a bind mount or a subvolume. */
   root: string;
@@ -26,12 +28,13 @@ export function parseMountinfo(text: string): MountEntry[] {
     const fields = line.split(" ");
     // Between the sixth field and the "-" stand optional ones.
     const separator = fields.indexOf("-", 6);
-    const [, , number, root, target, options] = fields;
+    const [id, , number, root, target, options] = fields;
     const [fileSystem, source, superOptions] = fields.slice(separator + 1);
     if (separator < 0 || !number || !root || !target || !options || !fileSystem) {
       continue;
     }
     entries.push({
+      id: Number(id),
       devnum: parseDevnum(number),
       root: unescapeOctal(root),
       target: unescapeOctal(target),

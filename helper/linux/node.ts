@@ -1,7 +1,7 @@
 /* Device nodes in /dev, for where neither udev nor devtmpfs makes them: containers, or after somebody's rm. */
-import { chownSync, statSync } from "node:fs";
+import { chownSync, lstatSync, statSync, unlinkSync } from "node:fs";
 import { type Devnum, deviceOf, devnum } from "./devnum";
-import { isErrno, KernelError } from "./errno";
+import { isErrno, KernelError, withErrno } from "./errno";
 import { call } from "./libc";
 import { groupByName } from "./users";
 
@@ -14,6 +14,22 @@ const GROUP = "disk";
 export function numberOfNode(path: string): Devnum | undefined {
   const node = statSync(path, { bigint: true, throwIfNoEntry: false });
   return node?.isBlockDevice() ? devnum(node.rdev) : undefined;
+}
+
+/** Takes away a node that stands for the device of this number; anything else at its path is left alone. */
+export function removeNode(path: string, number: Devnum): void {
+  const node = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (!node?.isBlockDevice() || devnum(node.rdev) !== number) {
+    return;
+  }
+  try {
+    withErrno("unlink", path, () => unlinkSync(path));
+  } catch (error) {
+    // udev was quicker.
+    if (!isErrno(error, "ENOENT")) {
+      throw error;
+    }
+  }
 }
 
 /**

@@ -1,4 +1,6 @@
 /* Waiting for file descriptors that Node's event loop can't watch: poll(2) on a thread of libuv's pool. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { isErrno } from "./errno";
 import { OpenFile } from "./file";
 import { call, callAsync, type Fd } from "./libc";
 
@@ -16,9 +18,12 @@ export interface Watched {
 
 /**
  * Watches until disposed of. It takes one thread of the pool for good and no time at all while nothing happens.
+ * After something happened it rests: what comes meanwhile is met all at once, and doesn't wake the process each time.
  * Disposing wakes the thread, as Node can't exit while one is blocked; it is safe in an exit handler.
+ *
+ * @param rest milliseconds
  */
-export function watch(watched: Watched[], failed: (error: unknown) => void): Disposable {
+export function watch(watched: Watched[], failed: (error: unknown) => void, rest = 0): Disposable {
   const wake = new OpenFile(call("eventfd", [0, EFD_CLOEXEC_NONBLOCK], ["eventfd", "watch"]) as Fd, "watch");
   let ended = false;
 
@@ -30,12 +35,23 @@ export function watch(watched: Watched[], failed: (error: unknown) => void): Dis
         fds.writeInt32LE(file.fd, index * POLLFD_SIZE);
         fds.writeInt16LE(events, index * POLLFD_SIZE + 4);
       });
-      await callAsync("poll", [fds, all.length, -1], ["poll", "watch"]);
+      try {
+        await callAsync("poll", [fds, all.length, -1], ["poll", "watch"]);
+      } catch (error) {
+        // A debugger that attaches interrupts it.
+        if (isErrno(error, "EINTR")) {
+          continue;
+        }
+        throw error;
+      }
       all.forEach(({ ready }, index) => {
         if (!ended && fds.readInt16LE(index * POLLFD_SIZE + 6) !== 0) {
           ready();
         }
       });
+      if (!ended && rest > 0) {
+        await sleep(rest, undefined, { ref: false });
+      }
     }
   }
 

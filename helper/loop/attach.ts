@@ -5,9 +5,8 @@
 import { type Caller, type OpenedImage, openImage } from "../caller";
 import { probeSectorSize } from "../content/probe";
 import { deviceSize, sectorSize as sectorSizeOf } from "../linux/block";
-import { devnum } from "../linux/devnum";
 import { isErrno } from "../linux/errno";
-import { O_RDONLY, O_RDWR, type OpenFile, openDevice } from "../linux/file";
+import { O_DIRECT, O_RDONLY, O_RDWR, type OpenFile, openDevice, openFile } from "../linux/file";
 import {
   addDevice,
   clearFd,
@@ -18,33 +17,40 @@ import {
   LO_FLAGS_PARTSCAN,
   LO_FLAGS_READ_ONLY,
 } from "../linux/loop";
-import { nameOf } from "../linux/sysfs";
 import { recordOwner } from "../owners";
 import { announcePartitions } from "../partition/announce";
 import { forgetPartitions } from "../partition/forget";
-import { pauseRandomly } from "../pause";
+import { pauseRandomly, throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
-import type { CheckedParams } from "../protocol";
+import type { CheckedParams, LoopDevice } from "../protocol";
 import type { Work } from "../work";
-import { bind, type Setup } from "./configure";
+import { type Binding, bind, complete, noDirectIo, type Setup } from "./configure";
 import { withControl } from "./control";
 import { attachmentOf, diskOf, numberOf, openLoop } from "./device";
 import { hold } from "./held";
 import { copyToMemory } from "./memory";
-import { type Extent, findOverlapping, findSame, overlapProblem } from "./overlap";
-import { changeSettings, withFlag } from "./settings";
+import { type Extent, findOverlapping, findSame, type Overlap, overlapProblem } from "./overlap";
+import { changeSettings, underneath, withFlag } from "./settings";
 import { isBound } from "./state";
+import { describeAsItIs, servesAsItIs } from "./whole";
 
 /** Others take devices as well, and losetup takes no lock. */
 const TRIES = 64;
 /** The longest pause after a lost race, in milliseconds; it grows up to this. */
 const LONGEST_PAUSE = 100;
+/** How often the kernel's choice of a free device may fail us until we have it make another. */
+const STUCK = 8;
+/** How long to wait for somebody who is setting up or taking down a device of the same image, in milliseconds. */
+const UNSETTLED_LIMIT = 5000;
 
-export interface Attached<T> {
-  device: T;
+export interface Attached {
+  device: LoopDevice;
   shared: boolean;
   unreachableTail: number;
 }
+
+type Wish = CheckedParams<"loop/attach">;
+type Describe = (disk: string) => Promise<LoopDevice>;
 
 /**
  * Attaches an image for the caller.
@@ -52,27 +58,22 @@ export interface Attached<T> {
  * @param describe makes the answer, while the device can't go away yet
  * @throws Problem for every wish that can't be met; nothing is attached then
  */
-export async function attach<T>(
-  wish: CheckedParams<"loop/attach">,
-  caller: Caller,
-  work: Work,
-  describe: (disk: string) => Promise<T>,
-): Promise<Attached<T>> {
+export async function attach(wish: Wish, caller: Caller, work: Work, describe: Describe): Promise<Attached> {
   using opened = openedImage(caller, wish);
   const { file, stat } = opened.image;
   const block = stat.isBlockDevice();
   const size = Number(block ? deviceSize(file) : stat.size);
-  if (block && wish.offset === 0 && wish.sizeLimit === 0 && !wish.inMemory) {
-    return await useAsItIs(wish, nameOf(devnum(stat.rdev)), describe);
+  if (block && servesAsItIs(wish, file)) {
+    return { device: await describeAsItIs(file, describe), shared: true, unreachableTail: 0 };
   }
   checkExtent(wish, size);
 
   using image = wish.inMemory ? await copyToMemory(file, wish.path, size, work) : undefined;
-  const blockSize = await chooseSectorSize(wish, file, block);
   const readOnly = opened.image.readOnly;
   const setup: Setup = {
     file: image ?? file,
-    blockSize,
+    blockSize: await chooseSectorSize(wish, file, block),
+    readOnly: wish.readOnly,
     directIo: wish.directIo,
     settings: {
       offset: BigInt(wish.offset),
@@ -81,23 +82,16 @@ export async function attach<T>(
         LO_FLAGS_AUTOCLEAR |
         (readOnly ? LO_FLAGS_READ_ONLY : 0) |
         (wish.partitionScan ? LO_FLAGS_PARTSCAN : 0) |
-        (wish.directIo !== false && !image ? LO_FLAGS_DIRECT_IO : 0),
+        (wantsDirectIo(wish, file) ? LO_FLAGS_DIRECT_IO : 0),
       reference: wish.reference,
     },
   };
-  const extent: Extent = {
-    inode: stat.ino,
-    device: block ? stat.rdev : stat.dev,
-    offset: wish.offset,
-    sizeLimit: wish.sizeLimit,
-    imageSize: size,
-  };
+  const extent: Extent = { image: stat, offset: wish.offset, sizeLimit: wish.sizeLimit, imageSize: size };
 
   const taken = await take(wish, readOnly, setup, extent, work.signal);
-  if ("same" in taken) {
-    return { device: await describe(taken.same), shared: true, unreachableTail: 0 };
-  }
-  return await finish(taken, wish, caller, setup, size, work.signal, describe);
+  return "same" in taken
+    ? await share(taken.same, describe)
+    : await finish(taken, wish, caller, setup, size, work.signal, describe);
 }
 
 interface Taken {
@@ -107,45 +101,110 @@ interface Taken {
   lock: OpenFile;
 }
 
+/** What one try comes to, with the control device locked. */
+type Try = (Taken & { binding: Binding }) | { same: Overlap } | "unsettled" | "lost";
+
 async function take(
-  wish: CheckedParams<"loop/attach">,
+  wish: Wish,
   readOnly: boolean,
-  setup: Setup,
+  first: Setup,
   extent: Extent,
   signal: AbortSignal,
-): Promise<Taken | { same: string }> {
-  for (let attempt = 1; attempt <= TRIES; attempt++) {
-    const taken = await withControl(signal, async (control) => {
+): Promise<Taken | { same: Overlap }> {
+  let setup = first;
+  const lost = new Map<number, number>();
+  const settledBy = performance.now() + UNSETTLED_LIMIT;
+  for (let attempt = 1; attempt <= TRIES; ) {
+    const result = await withControl(signal, async (control): Promise<Try> => {
       if (wish.overlap !== "allow" && !wish.inMemory) {
-        const overlapping = await findOverlapping(extent);
-        const same = wish.overlap === "share" ? findSame(overlapping, { ...wish, readOnly }) : undefined;
-        if (same) {
-          return { same: diskOf(same.number) };
-        }
-        if (overlapping.length > 0) {
-          throw overlapProblem(wish.path, overlapping);
+        const met = await meetOverlap(wish, readOnly, extent, performance.now() < settledBy);
+        if (met) {
+          return met;
         }
       }
-      return takeOne(await numberFor(wish.device, control), readOnly, setup, signal);
+      const number = await numberFor(wish.device, control, lost);
+      const grabbed = await grab(number, readOnly, setup);
+      if (grabbed === "lost") {
+        lost.set(number, (lost.get(number) ?? 0) + 1);
+      }
+      return grabbed;
     });
-    if (taken) {
-      return taken;
+    if (typeof result === "string") {
+      // Waiting for the same image is no lost race.
+      attempt += result === "lost" ? 1 : 0;
+    } else if ("same" in result) {
+      return result;
+    } else {
+      const again = await completed(result, setup, signal);
+      if (again === "done") {
+        return result;
+      }
+      setup = again === "lost" ? setup : again;
+      attempt++;
     }
-    await pauseRandomly((LONGEST_PAUSE * attempt) / TRIES, signal);
+    await pauseRandomly((LONGEST_PAUSE * attempt) / TRIES, signal, 1);
   }
-  throw new Problem("busy", `No free loop device could be got in ${TRIES} tries: other programs take them first.`, {
-    users: [],
-  });
+  throw new Problem(
+    "busy",
+    wish.device
+      ? `${wish.device} can't be had: another program keeps it. Leave the choice to Diskloom.`
+      : `No free loop device could be got in ${TRIES} tries: other programs take them first.`,
+    { ...(wish.device ? { device: wish.device } : {}), users: [] },
+  );
 }
 
-async function numberFor(device: string | undefined, control: OpenFile): Promise<number> {
+async function meetOverlap(
+  wish: Wish,
+  readOnly: boolean,
+  extent: Extent,
+  patient: boolean,
+): Promise<{ same: Overlap } | "unsettled" | undefined> {
+  const overlapping = await findOverlapping(extent);
+  let same: Overlap | undefined;
+  try {
+    // What another helper is about to set up may not come to be, or come to be exactly what is wanted.
+    if (patient && overlapping.some(({ unsettled }) => unsettled)) {
+      return "unsettled";
+    }
+    same = wish.overlap === "share" ? findSame(overlapping, { ...wish, readOnly }) : undefined;
+    if (!same && overlapping.length > 0) {
+      throw overlapProblem(wish.path, overlapping);
+    }
+    return same && { same };
+  } finally {
+    await Promise.all(overlapping.filter((it) => it !== same).map(({ loop }) => loop[Symbol.asyncDispose]()));
+  }
+}
+
+async function share({ disk, loop, autoclear }: Overlap, describe: Describe): Promise<Attached> {
+  let keepOpen = false;
+  try {
+    const device = await describe(disk);
+    // It goes with its last user: until the new one has opened it, that is us.
+    keepOpen = autoclear;
+    return { device, shared: true, unreachableTail: 0 };
+  } finally {
+    await (keepOpen ? hold(disk, loop) : loop[Symbol.asyncDispose]());
+  }
+}
+
+async function numberFor(
+  device: string | undefined,
+  control: OpenFile,
+  lost: ReadonlyMap<number, number>,
+): Promise<number> {
   if (device === undefined) {
-    return getFree(control);
+    const free = await getFree(control);
+    // Unbound, but with a partition in use, or locked, or without a node to be had: the kernel would offer it for ever.
+    return (lost.get(free) ?? 0) < STUCK ? free : await addDevice(control, -1);
   }
   const number = numberOf(device);
   try {
     await addDevice(control, number);
   } catch (error) {
+    if (isErrno(error, "EINVAL", "ENOSPC")) {
+      throw Problem.of("invalid", `The kernel can't have a loop device of the number ${number}.`, error, { device });
+    }
     if (!isErrno(error, "EEXIST")) {
       throw error;
     }
@@ -159,13 +218,8 @@ async function numberFor(device: string | undefined, control: OpenFile): Promise
   return number;
 }
 
-/** Binds the device of this number; `undefined` where somebody else was quicker or it has to be another one. */
-async function takeOne(
-  number: number,
-  readOnly: boolean,
-  setup: Setup,
-  signal: AbortSignal,
-): Promise<Taken | undefined> {
+/** Binds the device of this number; "lost" where somebody else was quicker or it has to be another one. */
+async function grab(number: number, readOnly: boolean, setup: Setup): Promise<(Taken & { binding: Binding }) | "lost"> {
   const disk = diskOf(number);
   const open: OpenFile[] = [];
   try {
@@ -173,25 +227,55 @@ async function takeOne(
     open.push(loop);
     const lock = await openDevice(loop.path, O_RDONLY);
     open.push(lock);
+    // Having had to clean up counts as a try: the kernel may still be at it.
     if (!lock.tryLock() || isBoundNow(loop) || (await forgetPartitions(loop, disk)) > 0) {
-      return undefined;
+      return "lost";
     }
-    if (!(await bind(disk, loop, setup, signal))) {
-      return undefined;
+    const binding = await bind(loop, setup);
+    if (!binding) {
+      return "lost";
     }
     open.length = 0;
-    return { disk, loop, lock };
+    return { disk, loop, lock, binding };
   } catch (error) {
-    if (
-      isErrno(error, "EBUSY", "ENODEV", "ENXIO", "EUCLEAN") ||
-      (error instanceof Problem && error.data.reason === "stale")
-    ) {
-      return undefined;
+    if (isTransient(error)) {
+      return "lost";
     }
     throw error;
   } finally {
     await Promise.all(open.map((file) => file[Symbol.asyncDispose]()));
   }
+}
+
+/** Has a bound device set up. @returns "done", or why it was given up: the setup to try with next, or "lost" */
+async function completed(
+  { disk, loop, lock, binding }: Taken & { binding: Binding },
+  setup: Setup,
+  signal: AbortSignal,
+): Promise<"done" | "lost" | Setup> {
+  let kept = false;
+  try {
+    const again = await complete(disk, loop, setup, binding, signal);
+    kept = again === undefined;
+    return again ?? "done";
+  } catch (error) {
+    if (isTransient(error)) {
+      return "lost";
+    }
+    throw error;
+  } finally {
+    if (!kept) {
+      await Promise.all([loop, lock].map((file) => file[Symbol.asyncDispose]()));
+    }
+  }
+}
+
+// Somebody else bound the device, took it away, or both.
+function isTransient(error: unknown): boolean {
+  return (
+    isErrno(error, "EBUSY", "ENODEV", "ENXIO", "ENOENT", "EUCLEAN") ||
+    (error instanceof Problem && (error.data.reason === "stale" || error.data.reason === "notFound"))
+  );
 }
 
 function isBoundNow(loop: OpenFile): boolean {
@@ -206,15 +290,15 @@ function isBoundNow(loop: OpenFile): boolean {
   }
 }
 
-async function finish<T>(
+async function finish(
   { disk, loop, lock }: Taken,
-  wish: CheckedParams<"loop/attach">,
+  wish: Wish,
   caller: Caller,
   setup: Setup,
   size: number,
   signal: AbortSignal,
-  describe: (disk: string) => Promise<T>,
-): Promise<Attached<T>> {
+  describe: Describe,
+): Promise<Attached> {
   let keepOpen = false;
   try {
     const reachable = Number(deviceSize(loop));
@@ -222,8 +306,10 @@ async function finish<T>(
       await announcePartitions(loop, disk);
     }
     recordOwner(attachmentOf(loop.path, { loop, info: getStatus(loop) }), caller);
+    throwIfCancelled(signal);
     if (!wish.autoclear) {
-      await changeSettings(loop, withFlag(getStatus(loop), LO_FLAGS_AUTOCLEAR, false), setup.file, signal);
+      const permanent = withFlag(getStatus(loop), LO_FLAGS_AUTOCLEAR, false);
+      await changeSettings(loop, permanent, underneath(setup.file), signal);
     }
     const device = await describe(disk);
     keepOpen = wish.autoclear;
@@ -235,15 +321,11 @@ async function finish<T>(
   } finally {
     // The lock first: closing a device that was open for writing makes udev look at it, and it must find it unlocked.
     await lock[Symbol.asyncDispose]();
-    if (keepOpen) {
-      hold(disk, loop);
-    } else {
-      await loop[Symbol.asyncDispose]();
-    }
+    await (keepOpen ? hold(disk, loop) : loop[Symbol.asyncDispose]());
   }
 }
 
-function openedImage(caller: Caller, wish: CheckedParams<"loop/attach">): Disposable & { image: OpenedImage } {
+function openedImage(caller: Caller, wish: Wish): Disposable & { image: OpenedImage } {
   // A copy in memory may be written to whatever the caller may do to the image itself.
   const image = openImage(caller, wish.path, wish.inMemory ? true : wish.readOnly);
   return {
@@ -252,7 +334,7 @@ function openedImage(caller: Caller, wish: CheckedParams<"loop/attach">): Dispos
   };
 }
 
-function checkExtent({ path, offset, sizeLimit }: CheckedParams<"loop/attach">, size: number): void {
+function checkExtent({ path, offset, sizeLimit }: Wish, size: number): void {
   const refuse = (message: string) => {
     throw new Problem("invalid", message);
   };
@@ -273,24 +355,31 @@ function checkExtent({ path, offset, sizeLimit }: CheckedParams<"loop/attach">, 
   }
 }
 
-async function chooseSectorSize(
-  { sectorSize, offset }: CheckedParams<"loop/attach">,
-  file: OpenFile,
-  block: boolean,
-): Promise<number> {
+async function chooseSectorSize({ sectorSize, offset }: Wish, file: OpenFile, block: boolean): Promise<number> {
   if (sectorSize !== "probe") {
     return sectorSize;
   }
   return block ? sectorSizeOf(file) : probeSectorSize(file, offset);
 }
 
-async function useAsItIs<T>(
-  wish: CheckedParams<"loop/attach">,
-  disk: string | undefined,
-  describe: (disk: string) => Promise<T>,
-): Promise<Attached<T>> {
-  if (disk === undefined) {
-    throw new Problem("notFound", `The kernel has no device for ${wish.path} any more.`);
+// Not every file system can: those refuse to open a file for it.
+function wantsDirectIo(wish: Wish, file: OpenFile): boolean {
+  if (wish.directIo === false || (wish.inMemory && wish.directIo === "auto")) {
+    return false;
   }
-  return { device: await describe(disk), shared: true, unreachableTail: 0 };
+  if (wish.inMemory) {
+    throw noDirectIo(wish.path);
+  }
+  try {
+    using _direct = openFile(`/proc/self/fd/${file.fd}`, O_RDONLY | O_DIRECT);
+    return true;
+  } catch (error) {
+    if (!isErrno(error, "EINVAL")) {
+      throw error;
+    }
+    if (wish.directIo === true) {
+      throw noDirectIo(wish.path);
+    }
+    return false;
+  }
 }

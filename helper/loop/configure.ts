@@ -3,8 +3,8 @@
  * or by the calls before that. What was asked for is looked at afterwards, as kernels drop wishes without a word: 5.8
  * itself the size limit and the partition scan, every one direct I/O that can't be.
  */
-import { deviceSize, flushBuffers, sectorSize } from "../linux/block";
-import { isErrno } from "../linux/errno";
+import { deviceSize, flushBuffers, isReadOnly, sectorSize } from "../linux/block";
+import { isErrno, KernelError } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import {
   clearFd,
@@ -12,20 +12,24 @@ import {
   getStatus,
   LO_FLAGS_DIRECT_IO,
   LO_FLAGS_PARTSCAN,
+  LO_FLAGS_READ_ONLY,
   type LoopConfig,
-  setBlockSize,
   setDirectIo,
   setFd,
 } from "../linux/loop";
 import { partitionScanEnabled } from "../linux/sysfs";
 import { inWords, Problem } from "../problem";
-import { changeSettings } from "./settings";
+import { changeBlockSize, changeSettings, underneath } from "./settings";
 
-/** How to set a device up. `directIo` "auto": where the image's file system can. */
+/** How to set a device up. "auto": where the image allows it. */
 export interface Setup extends LoopConfig {
   file: OpenFile;
+  readOnly: boolean | "auto";
   directIo: boolean | "auto";
 }
+
+/** How far a device has come by `bind`: all set up by LOOP_CONFIGURE, or bare after LOOP_SET_FD. */
+export type Binding = "configured" | "bare";
 
 // Found out once: LOOP_CONFIGURE is unknown here, or known and not to be relied on.
 let configureUsable = true;
@@ -42,38 +46,62 @@ export function forgetKernel(): void {
 
 /**
  * Binds an unbound device.
- * @returns false where it was given up: somebody else was quicker, or this kernel needs the old way and the device is
- * not surely free for another try; the caller takes another device
- * @throws Problem where the wish can't be met; the device is unbound again then
+ * @returns undefined where somebody else was quicker
+ * @throws Problem invalid where the kernel doesn't take the image
  */
-export async function bind(disk: string, loop: OpenFile, setup: Setup, signal: AbortSignal): Promise<boolean> {
+export async function bind(loop: OpenFile, setup: Setup): Promise<Binding | undefined> {
   try {
     if (configureUsable && (await bindAtOnce(loop, setup))) {
-      const dropped = await undoneUnless(loop, () => droppedWish(disk, loop, setup));
-      if (dropped === undefined) {
-        return true;
-      }
-      // What LOOP_CONFIGURE drops, the old calls may heed. Unbinding is finished by the kernel when it likes, so
-      // this device can't be the next one.
-      configureUsable = false;
-      await clearFd(loop);
-      return false;
+      return "configured";
     }
     await setFd(loop, setup.file);
+    return "bare";
   } catch (error) {
-    if (isErrno(error, "EBUSY", "ENXIO", "ENODEV")) {
-      return false;
+    if (isErrno(error, "EBUSY", "ENXIO", "ENODEV", "EUCLEAN")) {
+      return undefined;
     }
-    throw isErrno(error, "EBADF", "EINVAL") ? unsuitable(setup.file, error.errno) : error;
+    throw isErrno(error, "EBADF", "EINVAL") ? unsuitable(setup.file, error) : error;
   }
-  await undoneUnless(loop, async () => {
-    await setUpStepByStep(loop, setup, signal);
-    const dropped = await droppedWish(disk, loop, setup);
-    if (dropped !== undefined) {
+}
+
+/**
+ * Sets up what `bind` has bound, and looks whether all is as asked. It can take seconds: no lock on the control device
+ * is to be held meanwhile.
+ *
+ * @returns the setup to try again with on another device, where this kernel or image needs another way; this device is
+ * given up then, and not surely free at once, as the kernel finishes unbinding when it likes
+ * @throws Problem where the wish can't be met; the device is given up
+ */
+export async function complete(
+  disk: string,
+  loop: OpenFile,
+  setup: Setup,
+  binding: Binding,
+  signal: AbortSignal,
+): Promise<Setup | undefined> {
+  try {
+    if (binding === "bare") {
+      await setUpStepByStep(loop, setup, signal);
+    }
+    const dropped = droppedWish(disk, loop, setup);
+    if (dropped === undefined) {
+      const again = await settleDirectIo(loop, setup);
+      if (again) {
+        await clearFd(loop);
+      }
+      return again;
+    }
+    if (binding === "bare") {
       throw new Problem("unsupported", `This kernel can't give ${setup.file.path} ${dropped}.`, { device: loop.path });
     }
-  });
-  return true;
+    // What LOOP_CONFIGURE drops, the old calls may heed.
+    configureUsable = false;
+    await clearFd(loop);
+    return setup;
+  } catch (error) {
+    await clearFd(loop).catch(() => {});
+    throw error;
+  }
 }
 
 // EINVAL is what old kernels say to a call they don't know, and new ones to a bad request. With a descriptor that
@@ -103,64 +131,81 @@ async function knowsConfigure(loop: OpenFile, setup: Setup): Promise<boolean> {
   }
 }
 
-async function undoneUnless<T>(loop: OpenFile, body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    await clearFd(loop).catch(() => {});
-    throw error;
-  }
-}
-
 // Until LOOP_SET_STATUS64 a helper that is killed leaves the device bound: before Linux 5.8 there is no way around it.
 async function setUpStepByStep(
   loop: OpenFile,
   { file, blockSize, settings }: Setup,
   signal: AbortSignal,
 ): Promise<void> {
-  await changeSettings(loop, settings, file, signal);
+  const under = underneath(file);
+  await changeSettings(loop, settings, under, signal);
   if (settings.offset !== 0n || settings.sizeLimit !== 0n) {
     // Before Linux 5.0 the cache still held what was read at the old place.
     await flushBuffers(loop);
   }
+  // Whether these two have come into effect is looked at afterwards: kernels before 4.14 and 4.4 don't know them.
   if (sectorSize(loop) !== blockSize) {
-    await setBlockSize(loop, blockSize);
+    await changeBlockSize(loop, blockSize, under, signal).catch(ignoreKernel);
   }
   if ((settings.flags & LO_FLAGS_DIRECT_IO) !== 0) {
-    // Whether it is on is looked at afterwards, and only a demand for it fails.
-    await setDirectIo(loop, true).catch(() => {});
+    await setDirectIo(loop, true).catch(ignoreKernel);
+  }
+}
+
+function ignoreKernel(error: unknown): void {
+  if (!(error instanceof KernelError)) {
+    throw error;
   }
 }
 
 /** What of the setup is not in effect, in words; `undefined` where all is. */
-async function droppedWish(disk: string, loop: OpenFile, setup: Setup): Promise<string | undefined> {
-  const { blockSize, settings } = setup;
+function droppedWish(disk: string, loop: OpenFile, setup: Setup): string | undefined {
+  const { blockSize, settings, file } = setup;
   if (sectorSize(loop) !== blockSize) {
     return `sectors of ${blockSize} bytes`;
   }
   if (settings.sizeLimit !== 0n && deviceSize(loop) !== settings.sizeLimit) {
+    const stat = file.stat();
+    const size = stat.isBlockDevice() ? deviceSize(file) : stat.size;
+    if (size < settings.offset + settings.sizeLimit) {
+      throw new Problem("invalid", `${file.path} has become too short for what was asked of it. Nothing is attached.`);
+    }
     return `a size limit of ${settings.sizeLimit} bytes`;
   }
   if ((settings.flags & LO_FLAGS_PARTSCAN) !== 0 && !partitionScanEnabled(disk)) {
     return "a partition scan";
   }
-  const directIo = (getStatus(loop).flags & LO_FLAGS_DIRECT_IO) !== 0;
-  if (setup.directIo === true && !directIo) {
-    // No other way to bind would change that: it is the image's file system, or an offset that isn't aligned.
-    throw new Problem("unsupported", `${setup.file.path} can't be read with direct I/O, or not from this offset.`, {
-      call: "LOOP_SET_DIRECT_IO",
-      device: loop.path,
-    });
-  }
-  if (setup.directIo === false && directIo) {
-    await setDirectIo(loop, false);
+  if (setup.readOnly === false && (settings.flags & LO_FLAGS_READ_ONLY) === 0 && isReadOnly(loop)) {
+    return "write access";
   }
   return undefined;
 }
 
-function unsuitable(image: OpenFile, errno: string): Problem {
-  return new Problem("invalid", `The kernel doesn't take ${image.path} as an image: ${inWords(errno)}.`, {
-    errno,
-    call: "LOOP_CONFIGURE",
+/** @returns another setup where the device is to be had without direct I/O */
+async function settleDirectIo(loop: OpenFile, setup: Setup): Promise<Setup | undefined> {
+  const { directIo, settings, file } = setup;
+  const isOn = (getStatus(loop).flags & LO_FLAGS_DIRECT_IO) !== 0;
+  if (directIo === true && !isOn) {
+    // No other way to bind would change that: it is the image's file system, or an offset that isn't aligned.
+    throw noDirectIo(file.path, loop.path);
+  }
+  if (directIo === false && isOn) {
+    await setDirectIo(loop, false);
+  }
+  if (directIo === "auto" && !isOn && (settings.flags & LO_FLAGS_DIRECT_IO) !== 0) {
+    // A device of which this wish was dropped fails every read on some old kernels (5.10 above dm-crypt).
+    return { ...setup, settings: { ...settings, flags: settings.flags & ~LO_FLAGS_DIRECT_IO } };
+  }
+  return undefined;
+}
+
+export function noDirectIo(image: string, device?: string): Problem {
+  return new Problem("unsupported", `${image} can't be read with direct I/O, or not from this offset.`, {
+    call: "LOOP_SET_DIRECT_IO",
+    ...(device === undefined ? {} : { device }),
   });
+}
+
+function unsuitable(image: OpenFile, error: KernelError): Problem {
+  return Problem.of("invalid", `The kernel doesn't take ${image.path} as an image: ${inWords(error.errno)}.`, error);
 }

@@ -8,7 +8,7 @@
 import { isErrno } from "../linux/errno";
 import { O_RDWR, type OpenFile, openFile } from "../linux/file";
 import { LOOP_CONTROL } from "../linux/loop";
-import { retry } from "../pause";
+import { retry, throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
 
 // Nobody holds it for longer than a few milliseconds, and whoever does so is stuck.
@@ -35,6 +35,7 @@ let last: Promise<unknown> = Promise.resolve();
 /** Runs `body` with the control device open and locked. It must not wait for anything that others do. */
 export function withControl<T>(signal: AbortSignal, body: (control: OpenFile) => Promise<T>): Promise<T> {
   const turn = last.then(async () => {
+    throwIfCancelled(signal);
     using control = openControl();
     await retry(() => (control.tryLock() ? true : undefined), {
       limit: LOCK_LIMIT,

@@ -6,6 +6,7 @@
  * again.
  */
 import type { Caller } from "../caller";
+import { diskSequence } from "../linux/block";
 import { isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import { clearFd, getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
@@ -13,75 +14,81 @@ import { diskFolder, readNumber } from "../linux/sysfs";
 import { unmountAll } from "../mount/unmount";
 import { forgetOwner } from "../owners";
 import { forgetPartitions } from "../partition/forget";
-import { pauseRandomly, retry } from "../pause";
+import { pauseRandomly, retry, uninterrupted } from "../pause";
 import { Problem } from "../problem";
 import type { CheckedParams, Result, User } from "../protocol";
-import { usersOf } from "../users";
+import { LOOK, lastingUsersOf, SWAP, usersOf } from "../users";
 import type { Work } from "../work";
-import { diskOf, numberOf, openOwned } from "./device";
-import { release } from "./held";
+import { withControl } from "./control";
+import { diskOf, numberOf, openOwned, underneathOf } from "./device";
+import { hold, release } from "./held";
 import { removeLoop } from "./remove";
 import { changeSettings, withFlag } from "./settings";
 import { isBound } from "./state";
 
-/** How long those are waited for who only look at the device, as udev does, in milliseconds. */
+/** How long one is waited for who can't be seen, or keeps the device locked, in milliseconds. */
 const PATIENCE = 2000;
+/** And how often it is tried at least: where many attach and detach, each try waits for its turn. */
+const TRIES = 10;
+const LONGEST_PAUSE = 50;
 /** How long the kernel may take after our close until the device is seen to be gone. */
 const PROOF_LIMIT = 10_000;
 
+type Wish = CheckedParams<"loop/detach">;
+
 /**
  * Detaches a device for the caller.
- * @throws Problem busy, with the users, where it is in use and is not to be let go of later
+ * @throws Problem busy, with the users, where it is in use and is not to be let go of later; then it is as it was
  */
-export async function detach(
-  wish: CheckedParams<"loop/detach">,
-  caller: Caller,
-  work: Work,
-): Promise<Result<"loop/detach">> {
+export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Result<"loop/detach">> {
   const disk = diskOf(numberOf(wish.device));
   const { loop, info } = await openOwned(wish, caller);
-  const sequence = readNumber(`${diskFolder(disk)}/diskseq`);
+  const sequence = diskSequence(loop);
   let outcome: Result<"loop/detach">;
+  let keepOpen = false;
   try {
-    await release(disk);
-    if (wish.whenBusy === "unmount") {
-      work.report("Unmounting");
-      await unmountAll(disk);
-    } else if (wish.whenBusy === "refuse") {
-      // Most refusals need nothing to be tried: what is mounted or stood on is known.
-      refuseIfUsed(wish.device, await usersOf(disk, { processes: false }));
-    }
+    await freeOfUsers(wish, disk, work);
     work.report("Writing what is not on the disk yet");
     await loop.sync();
-    await lock(loop, disk, work.signal);
-    outcome = await clear(loop, info, disk, wish, work.signal);
-    if (outcome.state === "detached") {
-      // Only now: a device that stays keeps its partitions. With the lock held, udev doesn't look at them meanwhile.
-      await forgetPartitions(loop, disk);
+    const wasHeld = await release(disk);
+    try {
+      outcome = await clear(loop, info, disk, wish, work.signal);
+    } catch (error) {
+      keepOpen = wasHeld;
+      throw error;
     }
   } finally {
-    await loop[Symbol.asyncDispose]();
+    if (keepOpen) {
+      loop.unlock();
+      await hold(disk, loop);
+    } else {
+      await loop[Symbol.asyncDispose]();
+    }
   }
   if (outcome.state === "detached") {
     await proveGone(disk, sequence);
     forgetOwner(wish.device);
     if (wish.remove) {
-      await removeLoop(wish.device, work.signal);
+      await removeDetached(wish.device, work.signal);
     }
   }
   return outcome;
 }
 
-async function lock(loop: OpenFile, disk: string, signal: AbortSignal): Promise<void> {
-  await retry(() => (loop.tryLock() ? true : undefined), {
-    limit: PATIENCE,
-    signal,
-    expired: async () =>
-      new Problem("busy", `Another program keeps ${loop.path} locked.`, {
-        device: loop.path,
-        users: await usersOf(disk),
-      }),
-  });
+async function freeOfUsers({ device, whenBusy }: Wish, disk: string, work: Work): Promise<void> {
+  if (whenBusy === "refuse") {
+    // Most refusals need nothing to be tried: what is mounted or stood on is known.
+    refuseIfUsed(device, await usersOf(disk, { processes: false }));
+  } else if (whenBusy === "unmount") {
+    // Where more than mounts is in the way, they had better stay.
+    const users = await lastingUsersOf(disk, work.signal);
+    refuseIfUsed(
+      device,
+      users.filter((user) => user.kind !== "mount" || user.target === SWAP),
+    );
+    work.report("Unmounting");
+    await unmountAll(disk);
+  }
 }
 
 function refuseIfUsed(device: string, users: User[]): void {
@@ -93,7 +100,7 @@ function refuseIfUsed(device: string, users: User[]): void {
 function inWords(user: User): string {
   switch (user.kind) {
     case "mount":
-      return user.target === "[SWAP]" ? "as swap space" : `mounted at ${user.target}`;
+      return user.target === SWAP ? "as swap space" : `mounted at ${user.target}`;
     case "holder":
       return `under ${user.device}`;
     case "process":
@@ -105,54 +112,98 @@ async function clear(
   loop: OpenFile,
   info: LoopInfo,
   disk: string,
-  { device, whenBusy }: CheckedParams<"loop/detach">,
+  { device, whenBusy }: Wish,
   signal: AbortSignal,
 ): Promise<Result<"loop/detach">> {
-  const end = performance.now() + PATIENCE;
-  for (;;) {
-    await clearFd(loop);
-    if (isOnItsWayOut(loop)) {
-      return { state: "detached", users: [] };
+  const began = performance.now();
+  try {
+    for (let attempt = 1; ; attempt++) {
+      // With the control device locked, as whoever attaches then looks into devices, and would be one more opener.
+      const state = await withControl(signal, () => clearIfAlone(loop, disk));
+      if (state === "detached") {
+        return { state, users: [] };
+      }
+      if (whenBusy !== "lazy") {
+        await restoreAutoclear(loop, info);
+      }
+      loop.unlock();
+      const users = state === "used" ? await usersOf(disk, { onMounts: true }) : [];
+      const waited = performance.now() - began;
+      if (users.some(({ kind }) => kind !== "process") || (waited > LOOK && attempt >= TRIES)) {
+        if (users.length > 0 && whenBusy === "lazy") {
+          return { state: "pending", users };
+        }
+        refuseIfUsed(device, users);
+      }
+      if (waited > PATIENCE && attempt >= TRIES) {
+        if (state === "used" && whenBusy === "lazy") {
+          return { state: "pending", users };
+        }
+        const how = state === "used" ? "open by a program that can't be seen from here" : "locked by another program";
+        throw new Problem("busy", `${device} is kept ${how}.`, { device, users: await usersOf(disk) });
+      }
+      await pauseRandomly(LONGEST_PAUSE, signal);
     }
-    const users = await usersOf(disk);
-    if (whenBusy === "lazy" && users.length > 0) {
-      return { state: "pending", users };
-    }
-    await changeSettings(
-      loop,
-      withFlag(info, LO_FLAGS_AUTOCLEAR, (info.flags & LO_FLAGS_AUTOCLEAR) !== 0),
-      undefined,
-      signal,
-    );
-    refuseIfUsed(device, users);
-    if (performance.now() > end) {
-      throw new Problem("busy", `${device} is kept open by a program that can't be seen from here.`, {
-        device,
-        users,
-      });
-    }
-    await pauseRandomly(50, signal);
+  } catch (error) {
+    await restoreAutoclear(loop, info).catch(() => {});
+    throw error;
   }
 }
 
-function isOnItsWayOut(loop: OpenFile): boolean {
+async function clearIfAlone(loop: OpenFile, disk: string): Promise<"detached" | "used" | "locked"> {
+  if (!loop.tryLock()) {
+    return "locked";
+  }
+  await clearFd(loop);
+  if (stateNow(loop) !== undefined) {
+    return "used";
+  }
+  // Only now: a device that stays keeps its partitions. Nobody can open it or them any more, udev included.
+  await forgetPartitions(loop, disk);
+  return "detached";
+}
+
+async function restoreAutoclear(loop: OpenFile, before: LoopInfo): Promise<void> {
+  const now = stateNow(loop);
+  const on = (before.flags & LO_FLAGS_AUTOCLEAR) !== 0;
+  if (now && ((now.flags & LO_FLAGS_AUTOCLEAR) !== 0) !== on) {
+    await changeSettings(loop, withFlag(now, LO_FLAGS_AUTOCLEAR, on), underneathOf(now), uninterrupted);
+  }
+}
+
+function stateNow(loop: OpenFile): LoopInfo | undefined {
   try {
-    getStatus(loop);
-    return false;
+    return getStatus(loop);
   } catch (error) {
     if (isErrno(error, "ENXIO")) {
-      return true;
+      return undefined;
     }
     throw error;
   }
 }
 
 // The sequence number grows when an image is taken off: even if another has been attached since, this one is gone.
-async function proveGone(disk: string, sequence: number | undefined): Promise<void> {
+// Kernels that have no such number detach before LOOP_CLR_FD returns, so that the ENXIO after it was the proof.
+async function proveGone(disk: string, sequence: number | null): Promise<void> {
+  if (sequence === null) {
+    return;
+  }
   const device = `/dev/${disk}`;
   await retry(() => !isBound(disk) || readNumber(`${diskFolder(disk)}/diskseq`) !== sequence || undefined, {
     limit: PROOF_LIMIT,
-    signal: new AbortController().signal,
+    signal: uninterrupted,
     expired: () => new Problem("kernel", `The kernel was told to detach ${device}, but keeps it.`, { device }),
   });
+}
+
+async function removeDetached(device: string, signal: AbortSignal): Promise<void> {
+  try {
+    await removeLoop(device, signal);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.data.reason === "notFound") {
+      throw error;
+    }
+    const { reason, ...data } = error.data;
+    throw new Problem(reason, `${device} was detached, but the device itself stays: ${error.message}`, data);
+  }
 }

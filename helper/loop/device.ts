@@ -9,6 +9,7 @@ import { ensureBlockNode } from "../linux/node";
 import { devnumOf, diskFolder } from "../linux/sysfs";
 import { type Attachment, checkOwner } from "../owners";
 import { Problem } from "../problem";
+import type { Underneath } from "./settings";
 
 /** The kernel's name of a loop device: "loop3". */
 export function diskOf(number: number): string {
@@ -67,14 +68,13 @@ export async function openBound(named: Naming): Promise<BoundLoop> {
   // Root may do all there is to do with it; and udev looks at every device again that was open for writing.
   const loop = await openLoop(numberOf(named.device), O_RDONLY);
   try {
-    const info = getStatus(loop);
     const sequence = diskSequence(loop);
     if (named.diskSequence != null && sequence !== null && named.diskSequence !== sequence) {
-      throw new Problem("stale", `${named.device} has been detached and attached anew since. Nothing was changed.`, {
+      throw new Problem("stale", `${named.device} has been detached or attached anew since. Nothing was changed.`, {
         device: named.device,
       });
     }
-    return { loop, info };
+    return { loop, info: getStatus(loop) };
   } catch (error) {
     await loop[Symbol.asyncDispose]();
     if (isErrno(error, "ENXIO")) {
@@ -97,6 +97,11 @@ export async function openOwned(wish: Naming & { confirmForeign: boolean }, call
     await bound.loop[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Where the bytes under a device lie. */
+export function underneathOf({ blockDevice, device }: LoopInfo): Underneath {
+  return { device: blockDevice || device };
 }
 
 /** What tells this attachment of the device from others. */

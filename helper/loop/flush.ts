@@ -1,28 +1,33 @@
 import { flushBuffers } from "../linux/block";
 import { isErrno } from "../linux/errno";
-import { O_RDONLY, openFile } from "../linux/file";
+import { O_RDONLY, openDevice, openFile } from "../linux/file";
 import { callAsync } from "../linux/libc";
 import type { LoopInfo } from "../linux/loop";
-import { devnumOf, diskFolder, partitionsOf, readText } from "../linux/sysfs";
+import { devnumOf, diskFolder, list, nodeOf, partitionsOf, readText } from "../linux/sysfs";
 import type { CheckedParams } from "../protocol";
 import { mountsByDevice } from "../users";
 import type { Work } from "../work";
 import { diskOf, numberOf, openBound } from "./device";
 
 /**
- * Writes everything down to the disk under the image, from the top: the file systems mounted from the device, its page
- * cache, the device itself (whose flush is an fsync of the image), and the image once more by its own name, for a
- * device that the kernel has no flush for (a read-only one).
+ * Writes everything down to the disk under the image, from the top: the file systems mounted from the device or from
+ * what stands on it, the page caches of all of those, the device itself (whose flush is an fsync of the image), and the
+ * image once more by its own name, for a device that the kernel has no flush for (a read-only one).
  */
 export async function flush(wish: CheckedParams<"loop/flush">, work: Work): Promise<void> {
   const disk = diskOf(numberOf(wish.device));
   const { loop, info } = await openBound(wish);
   try {
+    const above = standingOn(disk);
     work.report("Writing the mounted file systems");
-    for (const target of mountsOn(disk)) {
+    for (const target of mountsOn([...above, disk])) {
       await syncFileSystem(target);
     }
     work.report("Writing the device");
+    // Each has a page cache of its own, which an fsync of the whole disk doesn't touch.
+    for (const name of above) {
+      await syncDevice(name, wish.dropCache);
+    }
     await loop.sync();
     work.report("Writing the image");
     await syncImage(disk, info);
@@ -34,10 +39,32 @@ export async function flush(wish: CheckedParams<"loop/flush">, work: Work): Prom
   }
 }
 
-function mountsOn(disk: string): string[] {
+/** The partitions of a disk and all that stands on it or them, by the kernel's names; what is highest comes first. */
+function standingOn(disk: string): string[] {
+  const found: string[] = [];
+  const visit = (name: string) => {
+    const partitions = partitionsOf(name).map((partition) => partition.name);
+    for (const above of [...partitions, ...list(`${folderOf(name)}/holders`)]) {
+      visit(above);
+      if (!found.includes(above)) {
+        found.push(above);
+      }
+    }
+  };
+  visit(disk);
+  return found;
+}
+
+function folderOf(name: string): string {
+  return `/sys/class/block/${name}`;
+}
+
+function mountsOn(names: string[]): string[] {
   const mounts = mountsByDevice();
-  const numbers = [devnumOf(diskFolder(disk)), ...partitionsOf(disk).map(({ devnum }) => devnum)];
-  return numbers.flatMap((number) => (number ? (mounts.get(number) ?? []) : [])).map(({ target }) => target);
+  return names
+    .map((name) => devnumOf(folderOf(name)))
+    .flatMap((number) => (number ? (mounts.get(number) ?? []) : []))
+    .map(({ target }) => target);
 }
 
 async function syncFileSystem(target: string): Promise<void> {
@@ -47,6 +74,21 @@ async function syncFileSystem(target: string): Promise<void> {
   } catch (error) {
     // Unmounted meanwhile, which has written it all.
     if (!isErrno(error, "ENOENT", "ENOTDIR")) {
+      throw error;
+    }
+  }
+}
+
+async function syncDevice(name: string, dropCache: boolean): Promise<void> {
+  try {
+    await using device = await openDevice(nodeOf(name), O_RDONLY);
+    await device.sync();
+    if (dropCache) {
+      await flushBuffers(device);
+    }
+  } catch (error) {
+    // Gone meanwhile. One without a node has no page cache either, as nobody can open it.
+    if (!isErrno(error, "ENOENT", "ENXIO", "ENODEV")) {
       throw error;
     }
   }

@@ -9,15 +9,24 @@ import { mountsByDevice } from "../users";
 
 const held = new Map<string, OpenFile>();
 
-export function hold(disk: string, loop: OpenFile): void {
+/** @param loop without a lock on it: it may stay open for days */
+export async function hold(disk: string, loop: OpenFile): Promise<void> {
+  const before = held.get(disk);
   held.set(disk, loop);
+  await before?.[Symbol.asyncDispose]();
 }
 
-/** Lets go of a device that is to be detached anyway. */
-export async function release(disk: string): Promise<void> {
+/** How many devices would go if this helper ended now. */
+export function heldCount(): number {
+  return held.size;
+}
+
+/** Lets go of a device that is to be detached anyway. @returns whether it was held */
+export async function release(disk: string): Promise<boolean> {
   const loop = held.get(disk);
   held.delete(disk);
   await loop?.[Symbol.asyncDispose]();
+  return loop !== undefined;
 }
 
 /** Lets go of all that others use by now. To be called when the kernel's picture changed. */

@@ -1,53 +1,134 @@
 /* Whether an image is attached already, wholly or in part. */
-import { devnum } from "../linux/devnum";
+import type { BigIntStats } from "node:fs";
+import { stat } from "node:fs/promises";
+import { isReadOnly } from "../linux/block";
+import { isErrno } from "../linux/errno";
+import { O_RDONLY, type OpenFile, openDevice } from "../linux/file";
+import { getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
+import { diskFolder, readBytes, readNumber } from "../linux/sysfs";
 import { Problem } from "../problem";
-import { type LoopState, loopDisks, readState } from "./state";
+import { loopDisks } from "./state";
+
+/** The unit of `size` in /sys, whatever the device's own sectors are. */
+const SECTOR = 512;
 
 /** The part of an image that is wanted: which file, and from where to where in bytes. */
 export interface Extent {
-  inode: bigint;
-  device: bigint;
+  /** What stat(2) says of the image. */
+  image: Pick<BigIntStats, "dev" | "ino" | "rdev" | "isBlockDevice">;
   offset: number;
   sizeLimit: number;
   /** The end of the image, for parts that have no limit. */
   imageSize: number;
 }
 
-/**
- * The bound devices that show a part of the same image. The caller holds the lock on the control device, so that two
- * who look at once don't both find nothing.
- */
-export async function findOverlapping(extent: Extent): Promise<LoopState[]> {
-  const states = await Promise.all(loopDisks().map(readState));
-  return states.filter((state): state is LoopState => state !== undefined && overlaps(state, extent));
+/** A bound device that shows a part of the image. */
+export interface Overlap {
+  disk: string;
+  /** Open, so that it can't be detached while it is looked at. */
+  loop: OpenFile;
+  offset: number;
+  sizeLimit: number;
+  readOnly: boolean;
+  autoclear: boolean;
+  /** Somebody is setting it up or taking it down right now: what it is can't be told yet. */
+  unsettled: boolean;
 }
 
-function overlaps(state: LoopState, extent: Extent): boolean {
-  if (BigInt(state.backingInode) !== extent.inode || state.backingDevnum !== devnum(extent.device)) {
+/**
+ * The bound devices that show a part of the same image; the caller closes them. The caller holds the lock on the
+ * control device, so that two who look at once don't both find nothing, and nobody's detach is disturbed by our having
+ * the device open.
+ */
+export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
+  const found = await Promise.allSettled(
+    loopDisks().map(async (disk) => ((await mayOverlap(disk, extent)) ? await lookAt(disk, extent) : undefined)),
+  );
+  const overlaps = found.flatMap((result) => (result.status === "fulfilled" && result.value ? [result.value] : []));
+  const failed = found.find((result) => result.status === "rejected");
+  if (failed) {
+    await Promise.all(overlaps.map(({ loop }) => loop[Symbol.asyncDispose]()));
+    throw failed.reason;
+  }
+  return overlaps;
+}
+
+// By what can be told without opening the device: that would wait for whoever is just detaching it, for 100 ms and more
+// with the control device locked. A file at the path that /sys shows, not ours and of the device's size, is taken for
+// its image; it is another only where a program in another mount namespace has attached one of the same path and size.
+async function mayOverlap(disk: string, extent: Extent): Promise<boolean> {
+  const folder = diskFolder(disk);
+  const shown = readBytes(`${folder}/loop/backing_file`);
+  const offset = readNumber(`${folder}/loop/offset`) ?? 0;
+  const sizeLimit = readNumber(`${folder}/loop/sizelimit`) ?? 0;
+  if (shown === undefined || !meets({ offset, sizeLimit }, extent)) {
     return false;
   }
-  const end = (offset: number, limit: number) => (limit === 0 ? extent.imageSize : offset + limit);
-  return state.offset < end(extent.offset, extent.sizeLimit) && extent.offset < end(state.offset, state.sizeLimit);
+  const file = await stat(shown, { bigint: true }).catch(() => undefined);
+  if (!file?.isFile() || (file.dev === extent.image.dev && file.ino === extent.image.ino)) {
+    return true;
+  }
+  const length = Number(file.size) - offset;
+  const expected = Math.floor((sizeLimit > 0 ? Math.min(sizeLimit, length) : length) / SECTOR);
+  return readNumber(`${folder}/size`) !== expected;
 }
 
-/** The device among them that is exactly what is wanted; the others would be in its way as well. */
+function meets(one: { offset: number; sizeLimit: number }, extent: Extent): boolean {
+  const end = (offset: number, limit: number) => (limit === 0 ? extent.imageSize : offset + limit);
+  return one.offset < end(extent.offset, extent.sizeLimit) && extent.offset < end(one.offset, one.sizeLimit);
+}
+
+async function lookAt(disk: string, extent: Extent): Promise<Overlap | undefined> {
+  let loop: OpenFile | undefined;
+  try {
+    loop = await openDevice(`/dev/${disk}`, O_RDONLY);
+    const info = getStatus(loop);
+    const [offset, sizeLimit] = [Number(info.offset), Number(info.sizeLimit)];
+    if (shows(info, extent.image) && meets({ offset, sizeLimit }, extent)) {
+      const overlap: Overlap = {
+        disk,
+        loop,
+        offset,
+        sizeLimit,
+        readOnly: isReadOnly(loop),
+        autoclear: (info.flags & LO_FLAGS_AUTOCLEAR) !== 0,
+        unsettled: !loop.tryLock(),
+      };
+      loop.unlock();
+      loop = undefined;
+      return overlap;
+    }
+  } catch (error) {
+    // Just gone, or on its way out. One without a node can't be looked at, and takes nobody's image by accident.
+    if (!isErrno(error, "ENXIO", "ENODEV", "ENOENT")) {
+      throw error;
+    }
+  } finally {
+    await loop?.[Symbol.asyncDispose]();
+  }
+  return undefined;
+}
+
+// A block device is the same by whatever node it was opened.
+function shows(info: LoopInfo, image: Extent["image"]): boolean {
+  return image.isBlockDevice()
+    ? info.blockDevice === image.rdev
+    : info.device === image.dev && info.inode === image.ino;
+}
+
+/** The device among them that is exactly what is wanted; any others would be in its way as well. */
 export function findSame(
-  overlapping: LoopState[],
+  overlapping: readonly Overlap[],
   { offset, sizeLimit, readOnly }: { offset: number; sizeLimit: number; readOnly: boolean },
-): LoopState | undefined {
+): Overlap | undefined {
   const [only, ...others] = overlapping;
-  return others.length === 0 &&
-    only?.offset === offset &&
-    only.sizeLimit === sizeLimit &&
-    only.readOnly === readOnly &&
-    // One that goes away with its last user may be gone before the new one has opened it.
-    !only.autoclear
+  return others.length === 0 && only?.offset === offset && only.sizeLimit === sizeLimit && only.readOnly === readOnly
     ? only
     : undefined;
 }
 
-export function overlapProblem(path: string, [first]: LoopState[]): Problem {
-  const device = first?.device ?? "another device";
+export function overlapProblem(path: string, [first]: readonly Overlap[]): Problem {
+  const device = first ? `/dev/${first.disk}` : "another device";
   return new Problem("overlap", `${path} is attached already as ${device}. Use that device, or detach it first.`, {
     device,
   });

@@ -1,5 +1,8 @@
 import { isErrno } from "../linux/errno";
+import type { OpenFile } from "../linux/file";
 import { removeDevice } from "../linux/loop";
+import { removeNode } from "../linux/node";
+import { devnumOf, diskFolder } from "../linux/sysfs";
 import { retry } from "../pause";
 import { Problem } from "../problem";
 import { usersOf } from "../users";
@@ -22,7 +25,7 @@ export async function removeLoop(device: string, signal: AbortSignal): Promise<v
   const users = () => usersOf(diskOf(number));
   await retry(
     // Not while pausing: others need the lock to get a device.
-    () => withControl(signal, (control) => removed(() => removeDevice(control, number))),
+    () => withControl(signal, (control) => removed(control, number)),
     {
       limit: LIMIT,
       signal,
@@ -36,9 +39,15 @@ export async function removeLoop(device: string, signal: AbortSignal): Promise<v
   });
 }
 
-async function removed(remove: () => Promise<void>): Promise<true | undefined> {
+async function removed(control: OpenFile, number: number): Promise<true | undefined> {
+  const disk = diskOf(number);
+  const devnum = devnumOf(diskFolder(disk));
   try {
-    await remove();
+    await removeDevice(control, number);
+    if (devnum !== undefined) {
+      // Where neither devtmpfs nor udev does (a container), before anybody else makes the device anew.
+      removeNode(`/dev/${disk}`, devnum);
+    }
     return true;
   } catch (error) {
     if (isErrno(error, "EBUSY")) {

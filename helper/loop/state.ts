@@ -1,5 +1,6 @@
 /* What the kernel says of a bound loop device: by ioctls where we may open it, else by what /sys shows everybody. */
-import { type BigIntStats, statSync } from "node:fs";
+import type { BigIntStats } from "node:fs";
+import { stat } from "node:fs/promises";
 import { deviceSize, diskSequence, isReadOnly, sectorSize } from "../linux/block";
 import { type Devnum, devnum } from "../linux/devnum";
 import { isErrno } from "../linux/errno";
@@ -30,10 +31,10 @@ export async function readState(disk: string): Promise<LoopState | undefined> {
   }
   try {
     await using loop = await openDevice(`/dev/${disk}`, O_RDONLY);
-    return stateByIoctl(disk, loop);
+    return await stateByIoctl(disk, loop);
   } catch (error) {
     if (isErrno(error, "EACCES", "EPERM", "ENOENT")) {
-      return stateFromSysfs(disk);
+      return await stateFromSysfs(disk);
     }
     if (isErrno(error, "ENXIO", "ENODEV")) {
       return undefined;
@@ -43,7 +44,8 @@ export async function readState(disk: string): Promise<LoopState | undefined> {
 }
 
 /** The state of a device that is open. @throws KernelError ENXIO where it isn't bound */
-export function stateByIoctl(disk: string, loop: OpenFile, info: LoopInfo = getStatus(loop)): LoopState | undefined {
+async function stateByIoctl(disk: string, loop: OpenFile): Promise<LoopState | undefined> {
+  const info = getStatus(loop);
   const number = devnumOf(diskFolder(disk));
   const shown = readBytes(`${diskFolder(disk)}/loop/backing_file`);
   if (number === undefined || shown === undefined || loop.devnum() !== number) {
@@ -55,7 +57,7 @@ export function stateByIoctl(disk: string, loop: OpenFile, info: LoopInfo = getS
     size: Number(deviceSize(loop)),
     sectorSize: sectorSize(loop),
     readOnly: isReadOnly(loop),
-    ...imageOf(shown, info),
+    ...(await imageOf(shown, info)),
     offset: Number(info.offset),
     sizeLimit: Number(info.sizeLimit),
     autoclear: (info.flags & LO_FLAGS_AUTOCLEAR) !== 0,
@@ -65,7 +67,7 @@ export function stateByIoctl(disk: string, loop: OpenFile, info: LoopInfo = getS
   };
 }
 
-function stateFromSysfs(disk: string): LoopState | undefined {
+async function stateFromSysfs(disk: string): Promise<LoopState | undefined> {
   const folder = diskFolder(disk);
   const number = devnumOf(folder);
   const shown = readBytes(`${folder}/loop/backing_file`);
@@ -79,7 +81,7 @@ function stateFromSysfs(disk: string): LoopState | undefined {
     size: value("size") * 512,
     sectorSize: value("queue/logical_block_size"),
     readOnly: value("ro") === 1,
-    ...imageOf(shown),
+    ...(await imageOf(shown)),
     offset: value("loop/offset"),
     sizeLimit: value("loop/sizelimit"),
     autoclear: value("loop/autoclear") === 1,
@@ -101,11 +103,11 @@ const MEMFD = Buffer.from("/memfd:");
  * The image under a device. /sys shows the path that the file has now, with a mark where it has none, which could just
  * as well be the end of its name: only the inode tells.
  */
-function imageOf(
+async function imageOf(
   shown: Buffer,
   info?: LoopInfo,
-): Pick<LoopState, "backingFile" | "backingInode" | "backingDevnum" | "backingFileDeleted"> {
-  const found = statOf(shown);
+): Promise<Pick<LoopState, "backingFile" | "backingInode" | "backingDevnum" | "backingFileDeleted">> {
+  const found = await statOf(shown);
   const inode = info?.inode ?? found?.ino ?? 0n;
   const device = info ? devnum(info.device) : found ? devnum(found.dev) : "";
   const marked = shown.subarray(-DELETED.length).equals(DELETED);
@@ -121,9 +123,10 @@ function imageOf(
   };
 }
 
-function statOf(path: Buffer): BigIntStats | undefined {
+// Not on our own thread: the image may be on a server that has stopped answering.
+async function statOf(path: Buffer): Promise<BigIntStats | undefined> {
   try {
-    return statSync(path, { bigint: true, throwIfNoEntry: false });
+    return await stat(path, { bigint: true });
   } catch {
     // Beyond our rights, or not a path from here at all (another mount namespace).
     return undefined;

@@ -1,27 +1,34 @@
-/* Changing a bound device: only what is asked, only where it differs, and each change looked at afterwards. */
+/*
+ * Changing a bound device: only what is asked, only where it differs, and each change looked at afterwards. Where one
+ * can't be made, those before it are taken back.
+ */
 import type { Caller } from "../caller";
 import { deviceSize, flushBuffers, sectorSize } from "../linux/block";
+import { isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
-import {
-  getStatus,
-  LO_FLAGS_AUTOCLEAR,
-  LO_FLAGS_DIRECT_IO,
-  type LoopInfo,
-  setBlockSize,
-  setDirectIo,
-} from "../linux/loop";
+import { getStatus, LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, type LoopInfo, setDirectIo } from "../linux/loop";
+import { throwIfCancelled, uninterrupted } from "../pause";
 import { Problem } from "../problem";
 import type { CheckedParams } from "../protocol";
-import { usersOf } from "../users";
-import { diskOf, numberOf, openOwned } from "./device";
+import { lastingUsersOf } from "../users";
+import { diskOf, numberOf, openOwned, underneathOf } from "./device";
 import { hold, release } from "./held";
-import { changeSettings, withFlag } from "./settings";
+import { changeBlockSize, changeSettings, type Underneath, withFlag } from "./settings";
 
 type Wish = CheckedParams<"loop/update">;
 
+/** A device that is being changed, and how to take back what has been done so far. */
+interface Changing {
+  readonly loop: OpenFile;
+  readonly disk: string;
+  readonly under: Underneath;
+  readonly signal: AbortSignal;
+  readonly undo: (() => Promise<void>)[];
+}
+
 /**
  * Changes what the caller asks for of a device.
- * @throws Problem for the first change that can't be made; those before it have been made
+ * @throws Problem for the first change that can't be made; none is made then
  */
 export async function update<T>(
   wish: Wish,
@@ -31,32 +38,31 @@ export async function update<T>(
 ): Promise<T> {
   const disk = diskOf(numberOf(wish.device));
   const { loop, info } = await openOwned(wish, caller);
+  const changing: Changing = { loop, disk, under: underneathOf(info), signal, undo: [] };
   let keepOpen = false;
   try {
-    await changeExtent(loop, info, disk, wish, signal);
-    await changeSectorSize(loop, disk, wish.sectorSize);
-    await changeDirectIo(loop, wish.directIo);
-    await changeReference(loop, wish.reference, signal);
-    keepOpen = await changeAutoclear(loop, disk, wish.autoclear, signal);
+    await changeExtent(changing, info, wish);
+    await changeSectorSize(changing, wish.sectorSize);
+    await changeDirectIo(changing, wish.directIo);
+    await changeReference(changing, wish.reference);
+    throwIfCancelled(signal);
+    keepOpen = await changeAutoclear(changing, wish.autoclear);
     return await describe();
-  } finally {
-    if (keepOpen) {
-      hold(disk, loop);
-    } else {
-      await loop[Symbol.asyncDispose]();
+  } catch (error) {
+    keepOpen = false;
+    for (const undo of changing.undo.reverse()) {
+      await undo().catch((failed) => process.stderr.write(`${wish.device}: ${failed}\n`));
     }
+    throw error;
+  } finally {
+    await (keepOpen ? hold(disk, loop) : loop[Symbol.asyncDispose]());
   }
 }
 
 // Whoever has the device open or mapped would go on reading what stood at the old place: the kernel changes the offset
 // all the same, and leaves the old pages to them.
-async function changeExtent(
-  loop: OpenFile,
-  info: LoopInfo,
-  disk: string,
-  wish: Wish,
-  signal: AbortSignal,
-): Promise<void> {
+async function changeExtent(changing: Changing, info: LoopInfo, wish: Wish): Promise<void> {
+  const { loop, under, signal, undo } = changing;
   const offset = wish.offset === undefined ? info.offset : BigInt(wish.offset);
   const sizeLimit = wish.sizeLimit === undefined ? info.sizeLimit : BigInt(wish.sizeLimit);
   if (offset === info.offset && sizeLimit === info.sizeLimit) {
@@ -67,38 +73,60 @@ async function changeExtent(
       device: loop.path,
     });
   }
-  await refuseIfUsed(loop, disk);
+  await refuseIfUsed(changing);
   await loop.sync();
-  await changeSettings(loop, { ...info, offset, sizeLimit }, undefined, signal);
-  await flushBuffers(loop);
+  const change = async (to: { offset: bigint; sizeLimit: bigint }, until: AbortSignal) => {
+    await changeSettings(loop, { ...getStatus(loop), offset: to.offset, sizeLimit: to.sizeLimit }, under, until);
+    await flushBuffers(loop);
+  };
+  undo.push(() => change(info, uninterrupted));
+  await change({ offset, sizeLimit }, signal);
   const size = deviceSize(loop);
   if (size === 0n || (sizeLimit !== 0n && size !== sizeLimit)) {
-    await changeSettings(loop, info, undefined, signal);
-    throw new Problem("invalid", `The image doesn't reach from ${offset} for ${sizeLimit || "any"} bytes.`, {
-      device: loop.path,
-    });
+    const length = sizeLimit === 0n ? "" : ` for ${sizeLimit} bytes`;
+    throw new Problem("invalid", `The image doesn't reach from byte ${offset}${length}.`, { device: loop.path });
   }
 }
 
-async function changeSectorSize(loop: OpenFile, disk: string, size: number | undefined): Promise<void> {
-  if (size === undefined || size === sectorSize(loop)) {
+async function changeSectorSize(changing: Changing, size: number | undefined): Promise<void> {
+  const { loop, under, signal, undo } = changing;
+  const before = sectorSize(loop);
+  if (size === undefined || size === before) {
     return;
   }
-  await refuseIfUsed(loop, disk);
-  await setBlockSize(loop, size);
+  await refuseIfUsed(changing);
+  undo.push(() => changeBlockSize(loop, before, under, uninterrupted));
+  try {
+    await changeBlockSize(loop, size, under, signal);
+  } catch (error) {
+    throw isErrno(error, "EINVAL", "ENOTTY") ? noSectors(loop, size) : error;
+  }
   if (sectorSize(loop) !== size) {
-    throw new Problem("unsupported", `This kernel can't give ${loop.path} sectors of ${size} bytes.`, {
-      device: loop.path,
-    });
+    throw noSectors(loop, size);
   }
 }
 
-async function changeDirectIo(loop: OpenFile, on: boolean | undefined): Promise<void> {
+function noSectors(loop: OpenFile, size: number): Problem {
+  return new Problem("unsupported", `This kernel can't give ${loop.path} sectors of ${size} bytes.`, {
+    device: loop.path,
+    call: "LOOP_SET_BLOCK_SIZE",
+  });
+}
+
+async function changeDirectIo({ loop, undo }: Changing, on: boolean | undefined): Promise<void> {
   const isOn = () => (getStatus(loop).flags & LO_FLAGS_DIRECT_IO) !== 0;
   if (on === undefined || on === isOn()) {
     return;
   }
-  await setDirectIo(loop, on);
+  undo.push(() => setDirectIo(loop, !on));
+  try {
+    await setDirectIo(loop, on);
+  } catch (error) {
+    // Not with this file system, offset or sector size; older kernels just leave it as it was.
+    if (!isErrno(error, "EINVAL", "ENOTTY")) {
+      throw error;
+    }
+  }
   if (isOn() !== on) {
     throw new Problem("unsupported", `The image of ${loop.path} can't be read with direct I/O.`, {
       device: loop.path,
@@ -107,33 +135,38 @@ async function changeDirectIo(loop: OpenFile, on: boolean | undefined): Promise<
   }
 }
 
-async function changeReference(loop: OpenFile, reference: string | undefined, signal: AbortSignal): Promise<void> {
-  const info = getStatus(loop);
-  if (reference !== undefined && reference !== info.reference) {
-    await changeSettings(loop, { ...info, reference }, undefined, signal);
+async function changeReference({ loop, under, signal, undo }: Changing, reference: string | undefined): Promise<void> {
+  const before = getStatus(loop).reference;
+  if (reference === undefined || reference === before) {
+    return;
   }
+  const change = (to: string, until: AbortSignal) =>
+    changeSettings(loop, { ...getStatus(loop), reference: to }, under, until);
+  undo.push(() => change(before, uninterrupted));
+  await change(reference, signal);
 }
 
 /** @returns whether the device must be held open from now on, as it would go when we close it */
 async function changeAutoclear(
-  loop: OpenFile,
-  disk: string,
+  { loop, disk, under, signal, undo }: Changing,
   on: boolean | undefined,
-  signal: AbortSignal,
 ): Promise<boolean> {
-  const info = getStatus(loop);
-  if (on === undefined || on === ((info.flags & LO_FLAGS_AUTOCLEAR) !== 0)) {
+  const before = (getStatus(loop).flags & LO_FLAGS_AUTOCLEAR) !== 0;
+  if (on === undefined || on === before) {
     return false;
   }
-  await changeSettings(loop, withFlag(info, LO_FLAGS_AUTOCLEAR, on), undefined, signal);
+  const change = (to: boolean, until: AbortSignal) =>
+    changeSettings(loop, withFlag(getStatus(loop), LO_FLAGS_AUTOCLEAR, to), under, until);
+  undo.push(() => change(before, uninterrupted));
+  await change(on, signal);
   if (!on) {
     await release(disk);
   }
   return on;
 }
 
-async function refuseIfUsed(loop: OpenFile, disk: string): Promise<void> {
-  const users = await usersOf(disk);
+async function refuseIfUsed({ loop, disk, signal }: Changing): Promise<void> {
+  const users = await lastingUsersOf(disk, signal);
   if (users.length > 0) {
     throw new Problem("busy", `${loop.path} is in use, so where it lies in the image can't be changed.`, {
       device: loop.path,

@@ -2,7 +2,7 @@ import type { Devnum } from "../linux/devnum";
 import { isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import { attachMount, cloneMount, unmount } from "../linux/mount";
-import { deviceUnder, readMounts } from "../linux/mountinfo";
+import { deviceUnder, type MountEntry, readMounts } from "../linux/mountinfo";
 import { devnumOf, diskFolder, partitionsOf } from "../linux/sysfs";
 import { Problem } from "../problem";
 import { usersOf } from "../users";
@@ -18,13 +18,15 @@ export async function unmountAll(disk: string): Promise<void> {
     devnumOf(diskFolder(disk)),
     ...partitionsOf(disk).map((partition) => partition.devnum),
   ]);
-  const targets = readMounts()
+  const entries = readMounts();
+  const targets = entries
     .filter((entry) => numbers.has(deviceUnder(entry)))
     .map((entry) => entry.target)
     .reverse();
   const aside: OpenFile[] = [];
   try {
     for (const target of targets) {
+      refuseIfCovered(disk, target, entries, numbers);
       const copy = cloneMount(target);
       await unmount(target).catch((error) => {
         copy?.[Symbol.dispose]();
@@ -35,18 +37,43 @@ export async function unmountAll(disk: string): Promise<void> {
       }
     }
   } catch (error) {
-    for (const mount of aside.reverse()) {
-      attachMount(mount);
-    }
+    putBack(aside.reverse());
     if (isErrno(error, "EBUSY")) {
       throw Problem.of("busy", `${error.target} is in use, so /dev/${disk} stays mounted.`, error, {
         device: `/dev/${disk}`,
-        users: await usersOf(disk),
+        users: await usersOf(disk, { onMounts: true }),
       });
     }
     throw error;
   } finally {
     // The last reference to a file system: it is written out now, which can take its time.
     await Promise.all(aside.map((mount) => mount[Symbol.asyncDispose]()));
+  }
+}
+
+// umount(2) takes what was mounted last at a place: where that is somebody else's, ours can't be reached by its name.
+function refuseIfCovered(
+  disk: string,
+  target: string,
+  entries: readonly MountEntry[],
+  numbers: ReadonlySet<Devnum | undefined>,
+): void {
+  const top = entries.findLast((entry) => entry.target === target);
+  if (top && !numbers.has(deviceUnder(top))) {
+    throw new Problem("busy", `Something else is mounted over ${target}, so /dev/${disk} stays mounted there.`, {
+      device: `/dev/${disk}`,
+      users: [{ kind: "mount", target }],
+    });
+  }
+}
+
+/** All that can be: one whose place is gone must not keep the others from theirs. */
+function putBack(mounts: readonly OpenFile[]): void {
+  for (const mount of mounts) {
+    try {
+      attachMount(mount);
+    } catch (error) {
+      process.stderr.write(`${mount.path} could not be mounted again: ${error}\n`);
+    }
   }
 }

@@ -33,6 +33,7 @@ const THEMES = {
  * @property {string} [workspace] .code-workspace file to open
  * @property {[string, string][]} [payload] what VS Code reads from its address
  * @property {{width: number, height: number}} [viewport]
+ * @property {number} [scale] pixels for each of CSS's, for sharp pictures
  * @property {keyof typeof THEMES} [theme] unless the settings name a theme
  * @property {(page: import("playwright-core").Page) => Promise<void>} [prepare] runs before VS Code loads
  */
@@ -68,6 +69,7 @@ export async function openBrowser(served, options = {}) {
       executablePath: CHROMIUM,
       env: environment(temporary.path),
       viewport: options.viewport ?? { width: 1280, height: 800 },
+      deviceScaleFactor: options.scale ?? 1,
       reducedMotion: "reduce",
       ...THEMES[options.theme ?? "dark"],
       args: FLAGS,

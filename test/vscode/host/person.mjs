@@ -161,6 +161,23 @@ export class Person {
   }
 
   /**
+   * Chooses a file in VS Code's own file dialog, the one that windows on a server have.
+   *
+   * @param {string} title
+   * @param {string} path
+   */
+  async fileDialog(title, path) {
+    const dialog = this.page.locator(".quick-input-widget").filter({
+      has: this.page.locator(".quick-input-title", { hasText: whole(title) }),
+    });
+    // It is ready once it lists the folder that it opens with.
+    await dialog.locator(".quick-input-list .monaco-list-row").first().waitFor();
+    await dialog.locator("input.input").fill(path);
+    await dialog.locator("input.input").press("Enter");
+    await dialog.waitFor({ state: "hidden" });
+  }
+
+  /**
    * Waits for a notification.
    *
    * @param {string | RegExp} text a part of it
@@ -276,7 +293,7 @@ async function message(box, textSelector, buttonSelector) {
   await box.waitFor();
   const buttons = (await box.locator(buttonSelector).allInnerTexts()).map((label) => label.trim()).filter(Boolean);
   return {
-    // biome-ignore lint/performance/useDomNodeTextContent: what a person sees, with its line breaks
+    // What a person sees, with its line breaks.
     text: (await box.locator(textSelector).innerText()).trim(),
     buttons,
     click: async (button) => {

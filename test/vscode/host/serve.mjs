@@ -73,6 +73,7 @@ const SETTINGS = {
 
 /**
  * @typedef {object} Served
+ * @property {number} pid the process that all others of it descend from
  * @property {string} url where it listens, without a slash at the end
  * @property {string} host the same as `name:port`
  * @property {string} password what the login page asks for
@@ -231,7 +232,7 @@ async function install(vsix, folder, owner, common, env) {
 /**
  * @param {string[]} args
  * @param {{env: NodeJS.ProcessEnv} & Owner} options
- * @returns {Promise<Pick<Served, "url" | "log" | "ended" | "close">>}
+ * @returns {Promise<Pick<Served, "pid" | "url" | "log" | "ended" | "close">>}
  */
 async function start(args, options) {
   // A process group of its own, so that the extension host and its children can be ended with it.
@@ -269,7 +270,7 @@ async function start(args, options) {
         START_SECONDS * 1000,
       );
     });
-    return { url, log: () => log, ended, close };
+    return { pid: group, url, log: () => log, ended, close };
   } catch (error) {
     await close();
     throw error;

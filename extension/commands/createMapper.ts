@@ -1,0 +1,198 @@
+/*
+ * Create Device-Mapper Device…: what kind, over which devices, under which name. Everything beyond the common kinds is
+ * a table, typed or opened from a file.
+ */
+import * as vscode from "vscode";
+import type { Device, MapperTarget } from "../../helper/protocol";
+import { formatSize } from "../devices/format";
+import { iconOf, labelOf } from "../devices/items";
+import { parseTable } from "../devices/tableText";
+import { Failure } from "../helper/failure";
+import type { CommandContext } from "./context";
+import { offer, perform, showFailure } from "./run";
+
+const TITLE = "Create Device-Mapper Device";
+const SECTOR = 512;
+/** A snapshot's chunk and a stripe, in sectors: 4 KiB and 64 KiB, as lvm2 has them by default. */
+const SNAPSHOT_CHUNK = 8;
+const STRIPE_CHUNK = 128;
+
+/** Something that a device can stand on. */
+interface Base {
+  device: string;
+  /** In sectors of 512 bytes. */
+  sectors: number;
+  readOnly: boolean;
+}
+
+/** `undefined`: the user went away. */
+type Table = Promise<{ table: MapperTarget[]; readOnly?: boolean } | undefined>;
+
+const kinds: { label: string; detail: string; make: (context: CommandContext) => Table }[] = [
+  {
+    label: "$(list-ordered) Linear",
+    detail: "One or several devices or partitions, one after the other",
+    make: linear,
+  },
+  { label: "$(split-horizontal) Striped", detail: "Several devices side by side, as RAID 0", make: striped },
+  {
+    label: "$(copy) Snapshot",
+    detail: "A device that can be written to while the original stays as it is",
+    make: snapshot,
+  },
+  { label: "$(circle-slash) Zero", detail: "Reads as zeros, forgets what is written", make: (c) => sized(c, "zero") },
+  { label: "$(error) Error", detail: "Every read and write fails, for tests", make: (c) => sized(c, "error") },
+  { label: "$(edit) Type a Table…", detail: "One line, as for dmsetup create --table", make: typed },
+  { label: "$(go-to-file) Table from a File…", detail: "As for dmsetup create", make: fromFile },
+];
+
+export async function createMapper(context: CommandContext): Promise<void> {
+  try {
+    const kind = await vscode.window.showQuickPick(kinds, { title: TITLE, placeHolder: "What kind of device?" });
+    const wish = await kind?.make(context);
+    const name = wish && (await askName(context));
+    if (!wish || !name) {
+      return;
+    }
+    const { device } = await perform(context, `Creating ${name}`, "mapper/create", { name, ...wish });
+    const show = { title: "Show Device", run: () => context.view.reveal(device.device) };
+    const message = `${device.device} is there (${formatSize(device.size)}).`;
+    offer(vscode.window.showInformationMessage(message, show.title), [show]);
+  } catch (error) {
+    showFailure(context, error);
+  }
+}
+
+async function linear(context: CommandContext): Table {
+  const bases = await pickBases(context, "Over which devices? They follow one another as listed.");
+  let start = 0;
+  const table = bases?.map(({ device, sectors }) => {
+    const target = { startSectors: start, lengthSectors: sectors, type: "linear", params: `${device} 0` };
+    start += sectors;
+    return target;
+  });
+  return table && bases && { table, readOnly: bases.some(({ readOnly }) => readOnly) };
+}
+
+async function striped(context: CommandContext): Table {
+  const bases = await pickBases(context, "Over which devices? At least two.");
+  if (!bases) {
+    return undefined;
+  }
+  if (bases.length < 2) {
+    throw new Failure("invalid", "Stripes need at least two devices. Choose more than one.");
+  }
+  // All stripes are as long as the shortest device, in whole chunks.
+  const stripe = Math.floor(Math.min(...bases.map(({ sectors }) => sectors)) / STRIPE_CHUNK) * STRIPE_CHUNK;
+  const params = [bases.length, STRIPE_CHUNK, ...bases.map(({ device }) => `${device} 0`)].join(" ");
+  const table = [{ startSectors: 0, lengthSectors: stripe * bases.length, type: "striped", params }];
+  return { table, readOnly: bases.some(({ readOnly }) => readOnly) };
+}
+
+async function snapshot(context: CommandContext): Table {
+  const origin = await pickBase(context, "Of which device?");
+  const store =
+    origin && (await pickBase(context, "Where are changes kept? What is on that device is overwritten.", origin));
+  if (!origin || !store) {
+    return undefined;
+  }
+  const params = `${origin.device} ${store.device} N ${SNAPSHOT_CHUNK}`;
+  return { table: [{ startSectors: 0, lengthSectors: origin.sectors, type: "snapshot", params }] };
+}
+
+async function sized(_: CommandContext, type: string): Table {
+  const size = await vscode.window.showInputBox({
+    title: TITLE,
+    prompt: "How large? For example 64 MiB, 1 GiB, or a number of bytes.",
+    value: "64 MiB",
+    validateInput: (text) => (parseSize(text) === undefined ? "Write a size such as 64 MiB, at least 512 bytes." : ""),
+  });
+  const bytes = size === undefined ? undefined : parseSize(size);
+  return bytes === undefined
+    ? undefined
+    : { table: [{ startSectors: 0, lengthSectors: Math.floor(bytes / SECTOR), type, params: "" }] };
+}
+
+async function typed(): Table {
+  const line = await vscode.window.showInputBox({
+    title: TITLE,
+    prompt: "Start and length in sectors of 512 bytes, target, and its parameters",
+    placeHolder: "0 131072 linear /dev/loop0 0",
+    validateInput: (text) => {
+      try {
+        return text.trim() === "" || parseTable(text).length > 0 ? "" : "The table is empty.";
+      } catch (error) {
+        return error instanceof Error ? error.message : String(error);
+      }
+    },
+  });
+  return line?.trim() ? { table: parseTable(line) } : undefined;
+}
+
+async function fromFile(): Table {
+  const [file] = (await vscode.window.showOpenDialog({ title: TITLE, openLabel: "Use Table" })) ?? [];
+  if (!file) {
+    return undefined;
+  }
+  return { table: parseTable(Buffer.from(await vscode.workspace.fs.readFile(file)).toString("utf8")) };
+}
+
+function askName({ model }: CommandContext): Thenable<string | undefined> {
+  const taken = new Set(model.devices.map((device) => (device.kind === "mapper" ? device.name : "")));
+  return vscode.window.showInputBox({
+    title: TITLE,
+    prompt: "Its name under /dev/mapper",
+    placeHolder: "data",
+    validateInput: (name) => {
+      if (name === "" || name.includes("/") || [".", "..", "control"].includes(name)) {
+        return "Write a name without a slash.";
+      }
+      return taken.has(name) ? `There is a device called ${name} already.` : "";
+    },
+  });
+}
+
+type Choice = vscode.QuickPickItem & { base: Base };
+
+async function pickBases({ model }: CommandContext, placeHolder: string): Promise<Base[] | undefined> {
+  const options = { title: TITLE, placeHolder, canPickMany: true as const, matchOnDescription: true };
+  const picked = await vscode.window.showQuickPick(choices(model.devices), options);
+  return picked?.length ? picked.map(({ base }) => base) : undefined;
+}
+
+async function pickBase({ model }: CommandContext, placeHolder: string, but?: Base): Promise<Base | undefined> {
+  const items = choices(model.devices).filter(({ base }) => base.device !== but?.device);
+  return (await vscode.window.showQuickPick(items, { title: TITLE, placeHolder, matchOnDescription: true }))?.base;
+}
+
+/** Devices and their partitions, but for what is mounted: that can't be stood on. */
+function choices(devices: readonly Device[]): Choice[] {
+  const found = devices.flatMap((device) => [
+    ...(device.mounts.length === 0 && device.partitions.length === 0
+      ? [choice(device.device, device, device.readOnly, `$(${iconOf(device)}) ${labelOf(device)}`)]
+      : []),
+    ...device.partitions
+      .filter(({ mounts }) => mounts.length === 0)
+      .map((partition) => choice(partition.device, partition, device.readOnly, `$(symbol-field) ${partition.device}`)),
+  ]);
+  if (found.length === 0) {
+    throw new Failure("notFound", "There is no device to stand on. Attach an image first.");
+  }
+  return found;
+}
+
+function choice(device: string, { size }: { size: number }, readOnly: boolean, label: string): Choice {
+  const description = [device, formatSize(size), readOnly && "read-only"].filter(Boolean).join(" · ");
+  return { label, description, base: { device, sectors: Math.floor(size / SECTOR), readOnly } };
+}
+
+const UNITS: Record<string, number> = { "": 1, B: 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 };
+
+/** Bytes from "64 MiB", "1GiB", "65536"; `undefined` where it isn't a size of at least one sector. */
+export function parseSize(text: string): number | undefined {
+  const [, value, unit = ""] = /^\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?B?)\s*$/i.exec(text) ?? [];
+  const name = unit.toUpperCase();
+  const factor = UNITS[/^[KMGT]$/.test(name) ? `${name}IB` : name];
+  const bytes = Number(value) * (factor ?? Number.NaN);
+  return bytes >= SECTOR && Number.isSafeInteger(Math.floor(bytes)) ? Math.floor(bytes) : undefined;
+}

@@ -1,0 +1,26 @@
+/* Mount: a partition, or all that can be mounted of a device. */
+import { basename } from "node:path";
+import type { CommandContext } from "./context";
+import { mountAll, pickMountables, tellMounted } from "./mounting";
+import { showFailure } from "./run";
+
+export const mount = (context: CommandContext, item?: unknown) => mountItem(context, item, {});
+
+/** Mount with Root's Files as Mine: an id-mapped mount, in which files of root can be edited as oneself. */
+export const mountIdMapped = (context: CommandContext, item?: unknown) => mountItem(context, item, { idMap: true });
+
+async function mountItem(context: CommandContext, item: unknown, options: { idMap?: boolean }): Promise<void> {
+  const mountables = await pickMountables(context, item);
+  const [first] = mountables ?? [];
+  if (!mountables || !first) {
+    return;
+  }
+  const result = await mountAll(context, mountables, options);
+  if (result.mounts.length > 0) {
+    const subject = mountables.map(({ device }) => basename(device)).join(" and ");
+    const disk = first.device.replace(/^(\/dev\/loop\d+)p\d+$/, "$1");
+    tellMounted(context, mountables.length === result.mounts.length ? subject : "The rest", disk, result);
+  } else if (result.failures[0]) {
+    showFailure(context, result.failures[0].error);
+  }
+}

@@ -1,0 +1,173 @@
+/* What the commands for mounting have in common: what of a device can be mounted, doing it, and telling of it. */
+import { basename } from "node:path";
+import * as vscode from "vscode";
+import type { Content, Device, Mount, Params } from "../../helper/protocol";
+import { DeviceItem, labelOf, MountItem, mountablesOf, PartitionItem } from "../devices/items";
+import type { CommandContext } from "./context";
+import { confirmingForeign } from "./foreign";
+import { openFolder } from "./openMounted";
+import { type NextStep, offer, perform } from "./run";
+
+/** Something with a file system on it, as a request names it. */
+export interface Mountable {
+  device: string;
+  diskSequence: number | null;
+}
+
+/** What came of mounting several. */
+export interface Mounted {
+  mounts: Mount[];
+  /** What could not be mounted, with the reason in a sentence. */
+  failures: { device: string; error: unknown }[];
+  /** Of those that are mounted: whose journal could not be written back, so that what is seen may be out of date. */
+  outdated: string[];
+}
+
+/** Mounts all of them that can be: one that can't doesn't keep the others. */
+export async function mountAll(
+  context: CommandContext,
+  mountables: readonly Mountable[],
+  options: Pick<Params<"mount/mount">, "idMap"> = {},
+): Promise<Mounted> {
+  const result: Mounted = { mounts: [], failures: [], outdated: [] };
+  for (const { device, diskSequence } of mountables) {
+    try {
+      const wish = { device, diskSequence, ...options };
+      const answer = await confirmingForeign("Mount", device, (confirmed) =>
+        perform(context, `Mounting ${basename(device)}`, "mount/mount", { ...wish, ...confirmed }),
+      );
+      if (answer) {
+        result.mounts.push(answer.mount);
+        result.outdated.push(...(answer.journalSkipped ? [answer.mount.target] : []));
+      }
+    } catch (error) {
+      result.failures.push({ device, error });
+    }
+  }
+  return result;
+}
+
+/** Tells where something is mounted now, what could not be, and offers to go on with it. */
+export function tellMounted(
+  context: CommandContext,
+  subject: string,
+  device: string,
+  { mounts, failures, outdated }: Mounted,
+): void {
+  const steps: NextStep[] = [
+    { title: "Open Folder", run: () => openFolder(mounts) },
+    { title: "Show Device", run: () => context.view.reveal(device) },
+  ];
+  const titles = steps.map(({ title }) => title);
+  const places = mounts.map(({ target, readOnly }) => (readOnly ? `${target} (read-only)` : target)).join(" and ");
+  const said = [`${subject} is mounted at ${places}.`];
+  if (outdated.length > 0) {
+    said.push(
+      `The journal of ${outdated.join(" and ")} can't be written back to a read-only device: its last changes are missing.`,
+    );
+  }
+  said.push(...failures.map(({ error }) => messageOf(error)));
+  for (const { error } of failures) {
+    context.log.error(messageOf(error));
+  }
+  const shown = said.join(" ");
+  offer(
+    said.length > 1
+      ? vscode.window.showWarningMessage(shown, ...titles)
+      : vscode.window.showInformationMessage(shown, ...titles),
+    steps,
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What is on a device that has nothing to mount, as the end of a sentence. */
+export function inPlaceOfFiles({ content, partitions }: Pick<Device, "content" | "partitions">): string {
+  if (content.kind === "partitionTable") {
+    const inside = [...new Set(partitions.map((partition) => nameOf(partition.content)))].join(", ");
+    return partitions.length === 0 ? "its partition table is empty" : `its partitions are: ${inside}`;
+  }
+  return `it is ${nameOf(content)}`;
+}
+
+function nameOf({ kind, type }: Content): string {
+  switch (kind) {
+    case "empty":
+      return "empty";
+    case "crypto":
+      return `encrypted (${type})`;
+    case "raid":
+      return `a part of a volume or array (${type})`;
+    case "filesystem":
+      return type;
+    default:
+      return type === "swap" ? "swap space" : type || "of no known kind";
+  }
+}
+
+/** What can be mounted of the item that a command was called on, else of the device that is picked. */
+export async function pickMountables(context: CommandContext, item: unknown): Promise<Mountable[] | undefined> {
+  if (item instanceof DeviceItem) {
+    return mountablesOf(item.device);
+  }
+  if (item instanceof PartitionItem) {
+    return [{ device: item.partition.device, diskSequence: item.disk?.diskSequence ?? null }];
+  }
+  await context.model.refresh();
+  const picked = await pick(
+    "Mount",
+    context.model.devices.flatMap((device) =>
+      mountablesOf(device).map((mountable) => ({
+        label: `$(folder) ${basename(mountable.device)}`,
+        description: labelOf(device) === basename(mountable.device) ? "" : labelOf(device),
+        value: [mountable],
+      })),
+    ),
+    "There is nothing attached that could be mounted and isn't yet.",
+  );
+  return picked;
+}
+
+/** All mounts of the item that a command was called on, else the one that is picked. */
+export async function pickMounts(context: CommandContext, title: string, item: unknown): Promise<Mount[] | undefined> {
+  if (item instanceof MountItem) {
+    return [item.mount];
+  }
+  if (item instanceof DeviceItem) {
+    return mountsOf(item.device);
+  }
+  if (item instanceof PartitionItem) {
+    return item.partition.mounts;
+  }
+  await context.model.refresh();
+  return pick(
+    title,
+    context.model.devices.flatMap((device) =>
+      mountsOf(device).map((mount) => ({
+        label: `$(folder-opened) ${mount.target}`,
+        description: labelOf(device),
+        value: [mount],
+      })),
+    ),
+    "Nothing is mounted of the attached devices.",
+  );
+}
+
+/** The mounts of a device and of its partitions. */
+function mountsOf(disk: Device): Mount[] {
+  return [disk, ...disk.partitions].flatMap(({ mounts }) => mounts);
+}
+
+async function pick<T>(
+  title: string,
+  choices: (vscode.QuickPickItem & { value: T })[],
+  none: string,
+): Promise<T | undefined> {
+  if (choices.length === 0) {
+    void vscode.window.showInformationMessage(none);
+    return undefined;
+  }
+  return (await vscode.window.showQuickPick(choices, { title, matchOnDescription: true }))?.value;
+}

@@ -1,0 +1,45 @@
+/* Unmount: one mount, or all of a device or partition. */
+import * as vscode from "vscode";
+import type { Params } from "../../helper/protocol";
+import { DeviceItem, PartitionItem } from "../devices/items";
+import { Failure } from "../helper/failure";
+import type { CommandContext } from "./context";
+import { confirmingForeign } from "./foreign";
+import { pickMounts } from "./mounting";
+import { perform, showFailure } from "./run";
+
+type Which = Pick<Params<"mount/unmount">, "device" | "diskSequence" | "target">;
+
+export async function unmount(context: CommandContext, item?: unknown): Promise<void> {
+  const which = await choose(context, item);
+  if (which) {
+    await unmountThis(context, which, false);
+  }
+}
+
+async function choose(context: CommandContext, item: unknown): Promise<Which | undefined> {
+  if (item instanceof DeviceItem) {
+    return { device: item.device.device, diskSequence: item.device.diskSequence };
+  }
+  if (item instanceof PartitionItem) {
+    return { device: item.partition.device, diskSequence: item.disk?.diskSequence ?? null };
+  }
+  const [picked] = (await pickMounts(context, "Unmount", item)) ?? [];
+  return picked && { target: picked.target };
+}
+
+async function unmountThis(context: CommandContext, which: Which, lazy: boolean): Promise<void> {
+  const name = which.target ?? which.device ?? "";
+  try {
+    const done = await confirmingForeign("Unmount", name, (confirmed) =>
+      perform(context, `Unmounting ${name}`, "mount/unmount", { ...which, lazy, ...confirmed }),
+    );
+    if (done) {
+      vscode.window.setStatusBarMessage(`$(check) ${name} unmounted`, 5000);
+    }
+  } catch (error) {
+    const busy = error instanceof Failure && error.reason === "busy";
+    const later = { title: "Unmount When Free", run: () => unmountThis(context, which, true) };
+    showFailure(context, error, busy && !lazy ? [later] : []);
+  }
+}

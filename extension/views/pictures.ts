@@ -1,0 +1,137 @@
+/* What a disk map shows of its device or image at the moment. */
+import { basename } from "node:path";
+import type { Device, LoopDevice, MapperDevice } from "../../helper/protocol";
+import { formatSize } from "../devices/format";
+import { labelOf } from "../devices/items";
+import type { DeviceModel } from "../devices/model";
+import type { HelperClient } from "../helper/client";
+import { Failure } from "../helper/failure";
+import { type Deeds, deviceTarget } from "./deeds";
+import { contentText } from "./families";
+import { layoutOfDevice, layoutOfImage } from "./layout";
+import type { Notice, Picture, Target } from "./messages";
+
+/** Where pictures come from. */
+export interface Studio {
+  client: HelperClient;
+  model: DeviceModel;
+  deeds: Deeds;
+}
+
+/** The device that a map is of, as long as it is the same one. */
+export function deviceOf(target: Target, devices: readonly Device[]): Device | undefined {
+  return target.kind === "device"
+    ? devices.find(({ device, diskSequence }) =>
+        // A mapper device keeps its number when it is renamed. Numbers begin anew with the machine.
+        target.diskSequence === null || !device.startsWith("/dev/mapper/")
+          ? device === target.device && diskSequence === target.diskSequence
+          : diskSequence === target.diskSequence,
+      )
+    : undefined;
+}
+
+export function nameOf(target: Target): string {
+  return basename(target.kind === "device" ? target.device : target.path);
+}
+
+export function pictureOf(target: Target, studio: Studio): Promise<Picture> {
+  return target.kind === "device" ? pictureOfDevice(target, studio) : pictureOfImage(target.path, studio);
+}
+
+async function pictureOfDevice(target: Target & { kind: "device" }, { model, deeds }: Studio): Promise<Picture> {
+  const device = deviceOf(target, model.devices);
+  if (!device) {
+    return goneDevice(target, model);
+  }
+  const { segments, notices } = layoutOfDevice(device, model.devices, deeds.actionsOf(model.devices));
+  const loop = device.kind === "loop" ? device : undefined;
+  if (loop?.backingFileDeleted) {
+    const text = "The image was deleted or replaced. Its data goes when the device is detached.";
+    notices.unshift({ level: "warning", text });
+  }
+  return {
+    title: labelOf(device),
+    path: loop?.backingFile ?? "",
+    facts: [formatSize(device.size), contentText(device.content), ...factsOf(device)],
+    notices,
+    actions: loop ? deeds.offered("flush", "detach") : [],
+    segments,
+  };
+}
+
+function goneDevice({ device, image }: Target & { kind: "device" }, model: DeviceModel): Picture {
+  const name = basename(device);
+  const notice: Notice = {
+    level: model.failure === undefined ? "info" : "error",
+    text: model.failure ?? `${name} isn't there any more: it was detached or removed.`,
+    action:
+      model.failure === undefined && image
+        ? { deed: "showImageMap", title: `Show Map of ${basename(image)}` }
+        : { deed: "retry", title: "Try Again" },
+  };
+  return { title: name, path: image, facts: [], notices: [notice], actions: [], segments: [] };
+}
+
+function factsOf(device: Device): string[] {
+  return device.kind === "loop" ? loopFacts(device) : mapperFacts(device);
+}
+
+function loopFacts({ sectorSize, readOnly, offset }: LoopDevice): string[] {
+  return [
+    `${sectorSize}-byte sectors`,
+    ...(readOnly ? ["read-only"] : []),
+    ...(offset > 0 ? [`from byte ${offset.toLocaleString("en")} of the image`] : []),
+  ];
+}
+
+function mapperFacts({ table, readOnly, suspended }: MapperDevice): string[] {
+  const types = [...new Set(table.map(({ type }) => type))].join(", ");
+  return [...(types ? [types] : []), ...(readOnly ? ["read-only"] : []), ...(suspended ? ["suspended"] : [])];
+}
+
+async function pictureOfImage(path: string, { client, model, deeds }: Studio): Promise<Picture> {
+  const title = basename(path);
+  const empty: Picture = { title, path, facts: [], notices: [], actions: [], segments: [] };
+  try {
+    const inspected = await client.request("image/inspect", { path });
+    const { segments, notices } = layoutOfImage(inspected, title);
+    const attached = attachedTo(path, model);
+    if (attached) {
+      const text = `It is attached as ${labelOf(attached)}.`;
+      const action = { deed: "showDeviceMap", title: `Show Map of ${labelOf(attached)}` } as const;
+      notices.push({ level: "info", text, action });
+    }
+    return {
+      ...empty,
+      facts: [formatSize(inspected.size), ...(inspected.size > 0 ? [contentText(inspected.content)] : [])],
+      notices,
+      actions: attached || inspected.size === 0 ? [] : deeds.offered("attach"),
+      segments,
+    };
+  } catch (error) {
+    return { ...empty, notices: [{ ...explained(error), action: { deed: "retry", title: "Try Again" } }] };
+  }
+}
+
+export function attachedTo(path: string, model: DeviceModel): LoopDevice | undefined {
+  return model.devices.find(
+    (device): device is LoopDevice =>
+      device.kind === "loop" && device.backingFile === path && !device.backingFileDeleted,
+  );
+}
+
+export function targetOfAttached(path: string, model: DeviceModel): Target | undefined {
+  const device = attachedTo(path, model);
+  return device && deviceTarget(device);
+}
+
+function explained(error: unknown): Notice {
+  const message = error instanceof Error ? error.message : String(error);
+  const advice: Partial<Record<Failure["reason"], string>> = {
+    notFound: "Once it is there again, so is its map.",
+    notPermitted: "Diskloom looks at images with your own rights: give yourself the right to read it, as by chmod.",
+    kernel: "The log may tell more (Diskloom: Show Log).",
+  };
+  const more = error instanceof Failure ? advice[error.reason] : advice.kernel;
+  return { level: "error", text: [message, more].filter(Boolean).join(" ") };
+}

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import type { TestHelper } from "../helper";
+import { MiB, run } from "../images";
+import { problem, Scene, until } from "./scene";
+
+const execute = promisify(execFile);
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+
+// Other tests may use loop devices at the same time: what is counted here is counted in a quiet moment.
+describe("devices/changed", { concurrency: false }, () => {
+  let scene: Scene;
+  let helper: TestHelper;
+  const times: number[] = [];
+  before(async () => {
+    ({ scene, helper } = await Scene.set().then((it) => ({ scene: it, helper: it.helper })));
+    helper.connection.onNotification("devices/changed", () => {
+      times.push(performance.now());
+    });
+  });
+  after(() => scene[Symbol.asyncDispose]());
+
+  async function comesAfter(what: string, deed: () => unknown): Promise<void> {
+    await sleep(150);
+    const before = times.length;
+    await deed();
+    await until(() => times.length > before, `devices/changed after ${what}`, 1000);
+  }
+
+  it("comes when somebody else attaches, mounts, unmounts, partitions and detaches", async () => {
+    const path = scene.workshop.fileSystem("ext4", "theirs");
+    let device = "";
+    let target = "";
+    await comesAfter("losetup", () => {
+      device = run("losetup", ["--find", "--show", path]).trim();
+    });
+    await comesAfter("mount", () => {
+      target = scene.mount(device, "mnt");
+    });
+    await comesAfter("remount", () => run("mount", ["-o", "remount,ro", target]));
+    await comesAfter("umount", () => run("umount", [target]));
+    await comesAfter("addpart", () => run("addpart", [device, "1", "0", "1024"]));
+    await comesAfter("delpart", () => run("delpart", [device, "1"]));
+    await comesAfter("losetup --detach", () => run("losetup", ["--detach", device]));
+  });
+
+  it("comes after changes of our own that the kernel says nothing of", async () => {
+    const path = scene.workshop.blank("ours.img", MiB);
+    const { device } = (await helper.request("loop/attach", { path })).device;
+    await comesAfter("loop/update", () => helper.request("loop/update", { device, reference: "new" }));
+    await comesAfter("loop/detach", () => helper.request("loop/detach", { device }));
+  });
+
+  it("comes at most once in 50 ms, and after the last change", async () => {
+    const path = scene.workshop.blank("often.img", MiB);
+    await sleep(150);
+    times.length = 0;
+    let last = 0;
+    for (let round = 0; round < 30; round++) {
+      // Without blocking ourselves: the time of arrival is what is measured.
+      const { stdout } = await execute("losetup", ["--find", "--show", path], { env });
+      await execute("losetup", ["--detach", stdout.trim()], { env });
+      last = performance.now();
+    }
+    await until(() => (times.at(-1) ?? 0) > last, "one after the last");
+    const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+    assert.ok(times.length > 3);
+    // They are timed where they arrive: a busy machine delivers one late and the next in time.
+    const early = gaps.filter((gap) => gap < 25).length;
+    assert.ok(early <= gaps.length / 10, `gaps: ${gaps.map(Math.round)}`);
+    const spent = (times.at(-1) ?? 0) - (times[0] ?? 0);
+    assert.ok(times.length - 1 <= spent / 50 + 1, `${times.length} in ${spent} ms`);
+  });
+
+  it("doesn't come while nothing changes: not for mounts of others, questions, flushes or refusals", async () => {
+    const path = scene.workshop.blank("quiet.img", MiB);
+    const { device } = (await helper.request("loop/attach", { path })).device;
+    const deeds = async () => {
+      await helper.request("devices/list", {});
+      await helper.request("helper/info", {});
+      await helper.request("loop/findFree", {});
+      await helper.request("loop/flush", { device });
+      await assert.rejects(helper.request("loop/attach", { path }), problem("overlap"));
+      await assert.rejects(helper.request("loop/detach", { device: "/dev/loop99999" }), problem("notFound"));
+      run("umount", [scene.mount("none", "tmpfs", "-t", "tmpfs")]);
+    };
+    // Another run on this machine may change something just then.
+    for (let attempt = 1; ; attempt++) {
+      await sleep(200);
+      const before = times.length;
+      await deeds();
+      await sleep(200);
+      if (times.length === before) {
+        break;
+      }
+      assert.ok(attempt < 5, `${times.length - before} notifications while nothing changed`);
+    }
+    await helper.request("loop/detach", { device });
+  });
+
+  it("costs no CPU time while nothing changes", async () => {
+    const { pid } = helper.process;
+    const ticks = () => {
+      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+      return Number(fields[11]) + Number(fields[12]);
+    };
+    await sleep(500);
+    for (let attempt = 1; ; attempt++) {
+      const [before, notified] = [ticks(), times.length];
+      await sleep(2000);
+      if (times.length === notified) {
+        assert.ok(ticks() - before <= 1, `${ticks() - before} clock ticks in 2 s`);
+        break;
+      }
+      assert.ok(attempt < 5, "never quiet");
+    }
+  });
+});

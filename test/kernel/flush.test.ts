@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import type { TestHelper } from "../helper";
+import { MiB, run } from "../images";
+import { attached, pattern, Scene } from "./scene";
+
+describe("loop/flush", { concurrency: false }, () => {
+  let scene: Scene;
+  let helper: TestHelper;
+  before(async () => {
+    ({ scene, helper } = await Scene.set().then((it) => ({ scene: it, helper: it.helper })));
+  });
+  after(() => scene[Symbol.asyncDispose]());
+
+  const detach = (device: string) => helper.request("loop/detach", { device, whenBusy: "unmount" });
+
+  it("brings into the image what was written to the device and is still open", async () => {
+    const path = scene.workshop.blank("raw.img", MiB);
+    const { device } = await attached(helper, { path });
+    const fd = openSync(device, "r+");
+    try {
+      writeSync(fd, pattern(MiB, 5));
+      await helper.request("loop/flush", { device });
+      assert.ok(readFileSync(path).equals(pattern(MiB, 5)));
+    } finally {
+      closeSync(fd);
+    }
+    await detach(device);
+  });
+
+  it("brings into the image what was written to a partition, whose page cache is its own", async () => {
+    const path = scene.workshop.disk("disk.img", 16 * MiB, "label: gpt\nsize=4M\n");
+    const { device } = await attached(helper, { path });
+    const fd = openSync(`${device}p1`, "r+");
+    try {
+      writeSync(fd, pattern(MiB, 6));
+      await helper.request("loop/flush", { device });
+      assert.ok(
+        readFileSync(path)
+          .subarray(MiB, 2 * MiB)
+          .equals(pattern(MiB, 6)),
+      );
+    } finally {
+      closeSync(fd);
+    }
+    await detach(device);
+  });
+
+  it("brings into the image what was written to files of a mounted file system", async () => {
+    const path = scene.workshop.fileSystem("ext4", "mounted");
+    const { device } = await attached(helper, { path });
+    const target = scene.mount(device, "mnt");
+    writeFileSync(`${target}/file`, "The needle in the haystack.");
+    await helper.request("loop/flush", { device });
+    assert.ok(readFileSync(path).includes("The needle in the haystack."));
+    await detach(device);
+  });
+
+  it("dropCache: what the image holds by then is read anew", async () => {
+    const path = scene.workshop.blank("cache.img", MiB);
+    const { device } = await attached(helper, { path });
+    const fd = openSync(device, "r");
+    const read = () => {
+      const bytes = Buffer.alloc(512);
+      readSync(fd, bytes, 0, 512, 0);
+      return bytes.toString("latin1").replaceAll("\0", "");
+    };
+    try {
+      assert.equal(read(), "");
+      const image = openSync(path, "r+");
+      writeSync(image, "changed under the device");
+      fsyncSync(image);
+      closeSync(image);
+      await helper.request("loop/flush", { device });
+      assert.equal(read(), "", "from the cache");
+      await helper.request("loop/flush", { device, dropCache: true });
+      assert.equal(read(), "changed under the device");
+    } finally {
+      closeSync(fd);
+    }
+    await detach(device);
+  });
+
+  it("goes from the top down: file system, partition, device, image", async () => {
+    const path = scene.workshop.disk("order.img", 16 * MiB, "label: gpt\nsize=8M\n");
+    const log = scene.workshop.path("strace.log");
+    const calls = "trace=syncfs,fsync,ioctl";
+    const other = await scene.helperWith({ command: ["strace", "-f", "-y", "-s", "0", "-e", calls, "-o", log] });
+    const { device } = await attached(other, { path });
+    run("mkfs.ext4", ["-q", `${device}p1`]);
+    const target = scene.mount(`${device}p1`, "ordered");
+    writeFileSync(log, "");
+    await other.request("loop/flush", { device, dropCache: true });
+    const seen = readFileSync(log, "utf8")
+      .split("\n")
+      .map((line) => /(syncfs|fsync|BLKFLSBUF)/.exec(line)?.[1] + (/<([^<>]*)/.exec(line)?.[1] ?? ""))
+      .filter((call) => !call.startsWith("undefined"));
+    const fromTop = [
+      `syncfs${target}`,
+      `fsync${device}p1`,
+      `BLKFLSBUF${device}p1`,
+      `fsync${device}`,
+      `fsync${path}`,
+      `BLKFLSBUF${device}`,
+    ];
+    // ioctl(fd<path>, BLKFLSBUF): the path stands before the name.
+    assert.deepEqual(seen, fromTop);
+    run("umount", [target]);
+    await other.request("loop/detach", { device });
+  });
+
+  it("flushes a read-only device, and one whose image is deleted", async () => {
+    const path = scene.workshop.blank("ro.img", MiB);
+    const { device } = await attached(helper, { path, readOnly: true });
+    await helper.request("loop/flush", { device, dropCache: true });
+    run("rm", [path]);
+    await helper.request("loop/flush", { device });
+    await detach(device);
+  });
+});

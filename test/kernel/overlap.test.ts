@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { linkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { after, before, beforeEach, describe, it } from "node:test";
+import type { Params } from "../../helper/protocol";
+import type { TestHelper } from "../helper";
+import { KiB, MiB } from "../images";
+import { attached, problem, Scene } from "./scene";
+
+describe("overlap", { concurrency: false }, () => {
+  let scene: Scene;
+  let helper: TestHelper;
+  let path = "";
+  let images = 0;
+  before(async () => {
+    ({ scene, helper } = await Scene.set().then((it) => ({ scene: it, helper: it.helper })));
+  });
+  after(() => scene[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    for (const device of scene.bound()) {
+      await helper.request("loop/detach", { device, confirmForeign: true });
+    }
+    path = scene.workshop.blank(`${images++}.img`, MiB);
+  });
+
+  it("refuse, the default: an image is attached once, by whatever name", async () => {
+    const device = await attached(helper, { path });
+    const link = `${path}.link`;
+    symlinkSync(path, link);
+    linkSync(path, `${path}.hard`);
+    for (const name of [path, link, `${path}.hard`]) {
+      await assert.rejects(
+        helper.request("loop/attach", { path: name }),
+        problem("overlap", { device: device.device }),
+      );
+    }
+    assert.equal(scene.bound().length, 1);
+  });
+
+  it("refuse: parts that overlap, and only those", async () => {
+    const middle = await attached(helper, { path, offset: 256 * KiB, sizeLimit: 256 * KiB });
+    const overlapping: Partial<Params<"loop/attach">>[] = [
+      {},
+      { offset: 256 * KiB, sizeLimit: 256 * KiB },
+      { offset: 511 * KiB },
+      { sizeLimit: 257 * KiB },
+      { offset: 300 * KiB, sizeLimit: 512 },
+    ];
+    for (const part of overlapping) {
+      await assert.rejects(
+        helper.request("loop/attach", { path, ...part }),
+        problem("overlap", { device: middle.device }),
+      );
+    }
+    await attached(helper, { path, sizeLimit: 256 * KiB });
+    await attached(helper, { path, offset: 512 * KiB });
+  });
+
+  it("refuse: another file that has come to the image's path is no overlap, the renamed image is", async () => {
+    const device = await attached(helper, { path });
+    renameSync(path, `${path}.old`);
+    scene.workshop.blank(path.slice(scene.folder.length + 1), MiB);
+    await attached(helper, { path });
+    await assert.rejects(
+      helper.request("loop/attach", { path: `${path}.old` }),
+      problem("overlap", { device: device.device }),
+    );
+    // The kernel goes on to show the path of a deleted image.
+    rmSync(path);
+    scene.workshop.blank(path.slice(scene.folder.length + 1), MiB);
+    await attached(helper, { path });
+    assert.equal(scene.bound().length, 3);
+  });
+
+  it("share: hands back the same device for the same part and access", async () => {
+    const first = await helper.request("loop/attach", { path, offset: 4 * KiB, overlap: "share" });
+    const second = await helper.request("loop/attach", { path, offset: 4 * KiB, overlap: "share" });
+    assert.equal(first.shared, false);
+    assert.equal(second.shared, true);
+    assert.deepEqual(second.device, first.device);
+    assert.equal(scene.bound().length, 1);
+  });
+
+  it("share: refuses another offset, size limit or access", async () => {
+    const { device } = await attached(helper, { path, offset: 4 * KiB });
+    for (const other of [
+      { offset: 8 * KiB },
+      { offset: 4 * KiB, sizeLimit: 8 * KiB },
+      { offset: 4 * KiB, readOnly: true },
+    ]) {
+      await assert.rejects(
+        helper.request("loop/attach", { path, ...other, overlap: "share" }),
+        problem("overlap", { device }),
+      );
+    }
+  });
+
+  it("share: a device that was to go with its last user stays for the second, as long as that one's helper lives", async () => {
+    const [one, two] = [await scene.helperWith(), await scene.helperWith()];
+    const first = await one.request("loop/attach", { path, overlap: "share", autoclear: true });
+    const second = await two.request("loop/attach", { path, overlap: "share", autoclear: true });
+    assert.deepEqual([second.shared, second.device.device], [true, first.device.device]);
+    await one[Symbol.asyncDispose]();
+    assert.deepEqual(scene.bound(), [first.device.device]);
+    await two[Symbol.asyncDispose]();
+    assert.deepEqual(scene.bound(), []);
+  });
+
+  it("allow: a second device all the same", async () => {
+    const first = await attached(helper, { path });
+    const second = await helper.request("loop/attach", { path, overlap: "allow" });
+    assert.equal(second.shared, false);
+    assert.notEqual(second.device.device, first.device);
+    // With two there is no telling which to share.
+    await assert.rejects(helper.request("loop/attach", { path, overlap: "share" }), problem("overlap"));
+  });
+
+  it("a copy in memory overlaps nothing, and nothing overlaps it", async () => {
+    const copy = await attached(helper, { path, inMemory: true });
+    await attached(helper, { path });
+    const another = await attached(helper, { path, inMemory: true });
+    await helper.request("loop/detach", { device: copy.device });
+    await helper.request("loop/detach", { device: another.device });
+  });
+
+  it("two who share at once get one device; of many who don't, one gets it", async () => {
+    const helpers = await Promise.all(Array.from({ length: 6 }, () => scene.helperWith()));
+    for (let round = 0; round < 15; round++) {
+      const shared = await Promise.all(helpers.map((it) => it.request("loop/attach", { path, overlap: "share" })));
+      assert.equal(new Set(shared.map((it) => it.device.device)).size, 1);
+      assert.equal(shared.filter((it) => !it.shared).length, 1, "attached once");
+      assert.ok(shared.every((it) => !it.device.autoclear));
+      assert.equal(scene.bound().length, 1);
+      await helper.request("loop/detach", { device: shared[0]?.device.device ?? "" });
+
+      const refused = await Promise.allSettled(helpers.map((it) => it.request("loop/attach", { path })));
+      assert.equal(refused.filter((it) => it.status === "fulfilled").length, 1);
+      for (const it of refused) {
+        assert.ok(it.status === "fulfilled" || problem("overlap")(it.reason));
+      }
+      assert.equal(scene.bound().length, 1);
+      await helper.request("loop/detach", { device: scene.bound()[0] ?? "" });
+    }
+  });
+});

@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CancellationTokenSource } from "vscode-jsonrpc/node";
+import { helperProgram } from "../helper";
+import { MiB } from "../images";
+import { attached, pattern, quick, Scene, until } from "./scene";
+
+/** A helper whose bytes are written and read by hand. */
+class Raw implements AsyncDisposable {
+  received = "";
+  readonly process: ChildProcess;
+  readonly ended: Promise<unknown[]>;
+
+  constructor() {
+    this.process = spawn(process.execPath, [helperProgram, "--stdio"], { stdio: ["pipe", "pipe", "ignore"] });
+    this.process.stdout?.on("data", (bytes: Buffer) => {
+      this.received += bytes;
+    });
+    this.process.stdin?.on("error", () => {});
+    this.ended = once(this.process, "exit");
+  }
+
+  write(text: string): void {
+    this.process.stdin?.write(text);
+  }
+
+  say(message: unknown): void {
+    this.write(framed(typeof message === "string" ? message : JSON.stringify(message)));
+  }
+
+  /** All messages that came so far. */
+  get messages(): { id?: number | null; error?: { code: number }; result?: unknown }[] {
+    return this.received.split(/Content-Length: \d+\r\n\r\n/).flatMap((text) => (text ? [JSON.parse(text)] : []));
+  }
+
+  async initialized(): Promise<void> {
+    this.say({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} });
+    await until(() => this.messages.length > 0, "initialized");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.ended;
+  }
+}
+
+function framed(text: string): string {
+  return `Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
+}
+
+describe("the helper's protocol", { concurrency: false }, () => {
+  let scene: Awaited<ReturnType<typeof Scene.set>>;
+  before(async () => {
+    scene = await Scene.set();
+  });
+  after(() => scene[Symbol.asyncDispose]());
+
+  it("answers bad JSON with -32700 and no id, and goes on", async () => {
+    await using raw = new Raw();
+    await raw.initialized();
+    for (const bad of ["{", "nonsense", "", "5", "null", "[]", '{"jsonrpc":']) {
+      raw.received = "";
+      raw.say(bad);
+      await until(() => raw.messages.length === 1, `an answer to ${bad}`);
+      assert.deepEqual([raw.messages[0]?.id, raw.messages[0]?.error?.code], [null, -32700]);
+    }
+    raw.received = "";
+    raw.say({ jsonrpc: "2.0", id: 7, method: "devices/list", params: {} });
+    await until(() => raw.messages.some(({ id }) => id === 7), "an answer");
+  });
+
+  it("ends with -32700 where the frames are lost: garbage, lengths that can't be", async () => {
+    for (const garbage of [
+      "Content-Length: 99999999999999\r\n\r\n{}",
+      "Content-Length: -5\r\n\r\n{}",
+      "Content-Length: 1e3\r\n\r\n{}",
+      "Content-Length: x\r\n\r\n{}",
+      "Content-Type: text/plain\r\n\r\n{}",
+      "GET / HTTP/1.1\r\n\r\n",
+      "\0".repeat(100_000),
+    ]) {
+      await using raw = new Raw();
+      await raw.initialized();
+      raw.received = "";
+      raw.write(garbage);
+      const [code] = await raw.ended;
+      assert.equal(code, 0, JSON.stringify(garbage.slice(0, 40)));
+      assert.equal(raw.messages.at(-1)?.error?.code, -32700);
+    }
+  });
+
+  it("reads requests in pieces, and several at once", async () => {
+    await using raw = new Raw();
+    const list = (id: number) => framed(JSON.stringify({ jsonrpc: "2.0", id, method: "loop/findFree", params: {} }));
+    await raw.initialized();
+    for (const byte of list(1)) {
+      raw.write(byte);
+      await new Promise(setImmediate);
+    }
+    raw.write(list(2) + list(3) + list(4));
+    await until(() => [1, 2, 3, 4].every((id) => raw.messages.some((it) => it.id === id)), "four answers");
+  });
+
+  it("knows its states: nothing before initialize, nothing after shutdown, exit 0 after it and 1 without", async () => {
+    await using raw = new Raw();
+    raw.say({ jsonrpc: "2.0", id: 1, method: "devices/list", params: {} });
+    await until(() => raw.messages.length === 1, "an answer");
+    assert.equal(raw.messages[0]?.error?.code, -32002);
+    await raw.initialized();
+    raw.say({ jsonrpc: "2.0", id: 2, method: "no/such", params: {} });
+    raw.say({ jsonrpc: "2.0", id: 3, method: "toString", params: {} });
+    raw.say({ jsonrpc: "2.0", id: 4, method: "devices/list", params: [1] });
+    raw.say({ jsonrpc: "2.0", id: 5, method: "shutdown" });
+    raw.say({ jsonrpc: "2.0", id: 6, method: "devices/list", params: {} });
+    raw.say({ jsonrpc: "2.0", method: "exit" });
+    assert.deepEqual(await raw.ended, [0, null]);
+    const code = (id: number) => raw.messages.find((it) => it.id === id)?.error?.code;
+    assert.deepEqual([2, 3, 4, 6].map(code), [-32601, -32601, -32602, -32600]);
+    await using other = new Raw();
+    await other.initialized();
+    other.say({ jsonrpc: "2.0", method: "exit" });
+    assert.deepEqual(await other.ended, [1, null]);
+  });
+
+  it("ends by itself when stdin does, in mid-request too, and leaves nothing", async () => {
+    const path = scene.workshop.blank("half.img", MiB);
+    const request = framed(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "loop/attach", params: { path } }));
+    for (const sent of [request.slice(0, 30), request.slice(0, -5), ""]) {
+      await using raw = new Raw();
+      await raw.initialized();
+      raw.write(sent);
+      raw.process.stdin?.end();
+      assert.deepEqual(await raw.ended, [0, null]);
+      assert.deepEqual(scene.bound(), []);
+    }
+  });
+
+  it("finishes or undoes a whole request when stdin ends right behind it", async () => {
+    const path = scene.workshop.blank("whole.img", MiB);
+    for (const delay of [0, 1, 2, 3, 5, 8, 13, 21]) {
+      await using raw = new Raw();
+      await raw.initialized();
+      raw.say({ jsonrpc: "2.0", id: 1, method: "loop/attach", params: { path } });
+      await sleep(delay);
+      raw.process.stdin?.end();
+      await raw.ended;
+      const answer = raw.messages.find(({ id }) => id === 1);
+      if (answer?.result) {
+        assert.equal(scene.bound().length, 1);
+      }
+      for (const device of scene.bound()) {
+        const { devices } = await scene.helper.request("devices/list", {});
+        const found = devices.find((it) => it.device === device);
+        assert.ok(found?.kind === "loop" && !found.autoclear, "attached for good, or not at all");
+        await scene.helper.request("loop/detach", { device });
+      }
+    }
+  });
+
+  it("answers $/cancelRequest with nothing left half", async () => {
+    const path = scene.workshop.path("cancel.img");
+    writeFileSync(path, pattern(MiB, 1));
+    let cancelled = 0;
+    for (let round = 0; round < (quick ? 20 : 60); round++) {
+      const source = new CancellationTokenSource();
+      const attach = scene.helper.request("loop/attach", { path }, source.token).catch((error: unknown) => error);
+      await sleep(Math.random() * 25);
+      source.cancel();
+      const answer = await attach;
+      if (answer instanceof Error) {
+        assert.equal((answer as { code?: number }).code, -32800, answer.message);
+        cancelled++;
+        await until(() => scene.bound().length === 0, "nothing left of a cancelled attach");
+      } else {
+        assert.equal(scene.bound().length, 1);
+        const { devices } = await scene.helper.request("devices/list", {});
+        const device = devices.find((it) => it.device === scene.bound()[0]);
+        assert.ok(device?.kind === "loop" && !device.autoclear);
+        await scene.helper.request("loop/detach", { device: device.device });
+      }
+    }
+    assert.ok(cancelled > 0);
+  });
+
+  it("cancels a long copy into memory at once, telling how far it is until then", async () => {
+    const path = scene.workshop.blank("large.img", 4096 * MiB);
+    const seen: string[] = [];
+    scene.helper.connection.onNotification("$/progress", ({ value }) => {
+      seen.push(value.kind);
+    });
+    const source = new CancellationTokenSource();
+    const params = { path, inMemory: true, workDoneToken: "copy" };
+    // So that there is something to copy.
+    writeFileSync(path, pattern(64 * MiB, 1), { flag: "r+" });
+    const attach = scene.helper.request("loop/attach", params, source.token);
+    await until(() => seen.length > 0, "progress");
+    const began = performance.now();
+    source.cancel();
+    await assert.rejects(attach, { code: -32800 });
+    assert.ok(performance.now() - began < 500);
+    await until(() => seen.at(-1) === "end", "the end of progress");
+    assert.deepEqual(scene.bound(), []);
+  });
+
+  it("keeps answering while a slow request is under way", async () => {
+    const device = await attached(scene.helper, { path: scene.workshop.blank("slow.img", 256 * MiB) });
+    writeFileSync(device.device, Buffer.alloc(200 * MiB, 1), { flag: "r+" });
+    const flushing = scene.helper.request("loop/flush", { device: device.device });
+    let longest = 0;
+    let done = false;
+    void flushing.finally(() => {
+      done = true;
+    });
+    do {
+      const began = performance.now();
+      await scene.helper.request("helper/info", {});
+      longest = Math.max(longest, performance.now() - began);
+    } while (!done);
+    await flushing;
+    assert.ok(longest < 250, `${longest} ms without an answer`);
+    await scene.helper.request("loop/detach", { device: device.device });
+  });
+});

@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { closeSync, openSync, readFileSync, readSync, statSync, writeFileSync, writeSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import type { LoopDevice } from "../../helper/protocol";
+import type { TestHelper } from "../helper";
+import { KiB } from "../images";
+import { imageOf, pattern, quick, Scene } from "./scene";
+
+const PROCESSES = 32;
+const STRANGERS = 3;
+const SECONDS = quick ? 4 : 30;
+const SIZE = 256 * KiB;
+
+const execute = promisify(execFile);
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+
+describe(`${PROCESSES} helpers that attach and detach at once for ${SECONDS} s`, { concurrency: false }, () => {
+  let scene: Scene;
+  let helpers: TestHelper[];
+  before(async () => {
+    scene = await Scene.set();
+    helpers = [];
+    // Four at a time: the start is CPU time alone.
+    while (helpers.length < PROCESSES) {
+      helpers.push(...(await Promise.all(Array.from({ length: 4 }, () => scene.helperWith()))));
+    }
+  });
+  after(() => scene[Symbol.asyncDispose]());
+
+  /** Attaches, checks, writes, detaches and checks until the time is over. @returns how often */
+  async function cycle(helper: TestHelper, index: number, name: string, end: number): Promise<number> {
+    const path = scene.workshop.path(`${name}-${index}.img`);
+    let content = pattern(SIZE, index * 1000);
+    writeFileSync(path, content);
+    const inode = statSync(path).ino;
+    let rounds = 0;
+    while (performance.now() < end) {
+      rounds++;
+      const { device, shared } = await helper.request("loop/attach", { path });
+      assert.equal(shared, false);
+      assert.deepEqual([device.backingInode, device.backingFile, imageOf(device.device)], [inode, path, path]);
+      content = useIt(device, content, index * 1000 + rounds);
+      // The sequence number makes sure that it is still ours that is detached.
+      const { diskSequence } = device;
+      const { state } = await helper.request("loop/detach", { device: device.device, diskSequence });
+      assert.equal(state, "detached");
+      assert.notEqual(imageOf(device.device), path, "gone by the time of the answer");
+      assert.ok(readFileSync(path).equals(content), "the image holds what was written through the device");
+    }
+    return rounds;
+  }
+
+  function useIt({ device }: LoopDevice, before: Buffer, seed: number): Buffer {
+    const fd = openSync(device, "r+");
+    try {
+      const read = Buffer.alloc(SIZE);
+      assert.equal(readSync(fd, read, 0, SIZE, 0), SIZE);
+      assert.ok(read.equals(before), `${device} shows somebody else's content`);
+      const next = pattern(SIZE, seed);
+      writeSync(fd, next, 0, SIZE, 0);
+      return next;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  it("nobody ever gets somebody else's device", async () => {
+    const end = performance.now() + SECONDS * 1000;
+    const rounds = await Promise.all(helpers.map((helper, index) => cycle(helper, index, "own", end)));
+    assert.ok(
+      rounds.every((count) => count >= (quick ? 1 : 2)),
+      `nobody starves: ${rounds}`,
+    );
+    assert.deepEqual(scene.bound(), []);
+  });
+
+  it("not with losetup racing as a stranger either, who takes no locks", async () => {
+    const end = performance.now() + SECONDS * 1000;
+    const rounds = Promise.all(helpers.map((helper, index) => cycle(helper, index, "racing", end)));
+    const strange = Promise.all(Array.from({ length: STRANGERS }, (_, index) => stranger(index, end)));
+    const [ours, theirs] = await Promise.all([rounds, strange]);
+    assert.ok(
+      ours.every((count) => count >= 1),
+      `nobody starves: ${ours}`,
+    );
+    assert.ok(
+      theirs.every((count) => count >= (quick ? 1 : 2)),
+      `the race was run: ${theirs}`,
+    );
+    await sleep(200);
+    assert.deepEqual(scene.bound(), []);
+  });
+
+  async function stranger(index: number, end: number): Promise<number> {
+    const path = scene.workshop.path(`stranger-${index}.img`);
+    const content = pattern(SIZE, 900_000 + index);
+    writeFileSync(path, content);
+    let rounds = 0;
+    while (performance.now() < end) {
+      // It loses many a race itself.
+      const found = await execute("losetup", ["--find", "--show", path], { env }).catch(() => undefined);
+      const device = found?.stdout.trim();
+      if (device) {
+        rounds++;
+        assert.equal(imageOf(device), path);
+        assert.ok(readFileSync(device).equals(content), `${device} shows somebody else's content`);
+        await execute("losetup", ["--detach", device], { env });
+      }
+    }
+    return rounds;
+  }
+});

@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { LoopDevice, Params } from "../../helper/protocol";
+import type { TestHelper } from "../helper";
+import { KiB, MiB, run } from "../images";
+import { attached, imageOf, pattern, problem, Scene, sys, until } from "./scene";
+
+describe("loop/update and loop/resize", { concurrency: false }, () => {
+  let scene: Scene;
+  let helper: TestHelper;
+  let images = 0;
+  before(async () => {
+    ({ scene, helper } = await Scene.set().then((it) => ({ scene: it, helper: it.helper })));
+  });
+  after(() => scene[Symbol.asyncDispose]());
+
+  const fresh = (params: Partial<Params<"loop/attach">> = {}) => {
+    const path = scene.workshop.path(`${images++}.img`);
+    writeFileSync(path, pattern(MiB, 1));
+    return attached(helper, { path, ...params });
+  };
+  const detach = ({ device }: LoopDevice) => helper.request("loop/detach", { device });
+  const update = async (params: Params<"loop/update">) => (await helper.request("loop/update", params)).device;
+
+  it("changes the offset alone, or the size limit alone, and what is read is what stands there", async () => {
+    const before = await fresh({ offset: 4 * KiB, sizeLimit: 64 * KiB });
+    assert.equal(readFileSync(before.device).readUInt32LE(4), 4 * KiB);
+    const moved = await update({ device: before.device, offset: 8 * KiB });
+    assert.deepEqual([moved.offset, moved.sizeLimit, moved.size], [8 * KiB, 64 * KiB, 64 * KiB]);
+    assert.equal(readFileSync(before.device).readUInt32LE(4), 8 * KiB);
+    // One of the seeds compares both even where one was left out, and so does nothing where only one differs.
+    const cut = await update({ device: before.device, sizeLimit: 32 * KiB });
+    assert.deepEqual([cut.offset, cut.sizeLimit, cut.size], [8 * KiB, 32 * KiB, 32 * KiB]);
+    const whole = await update({ device: before.device, sizeLimit: 0, offset: 0 });
+    assert.equal(whole.size, MiB);
+    assert.deepEqual(readFileSync(before.device), pattern(MiB, 1));
+    await detach(before);
+  });
+
+  it("changes sector size, direct I/O, reference and autoclear, each alone", async () => {
+    const before = await fresh();
+    const { device } = before;
+    const steps = [
+      { sectorSize: 4096 },
+      { sectorSize: 512 },
+      { directIo: false },
+      { directIo: true },
+      { reference: "new" },
+      { reference: "" },
+      { autoclear: true },
+      { autoclear: false },
+    ];
+    let expected = before;
+    for (const step of steps) {
+      expected = { ...expected, ...step };
+      assert.deepEqual(await update({ device, ...step }), expected, JSON.stringify(step));
+    }
+    await detach(before);
+  });
+
+  it("touches nothing that is so already, or not asked for", async () => {
+    const log = scene.workshop.path("strace.log");
+    const other = await scene.helperWith({ command: ["strace", "-f", "-s", "0", "-e", "trace=ioctl", "-o", log] });
+    const before = await fresh();
+    const { device } = before;
+    writeFileSync(log, "");
+    await other.request("loop/update", { device });
+    const { offset, sizeLimit, sectorSize, autoclear, directIo, reference } = before;
+    await other.request("loop/update", { device, offset, sizeLimit, sectorSize, autoclear, directIo, reference });
+    assert.doesNotMatch(readFileSync(log, "utf8"), /LOOP_SET|BLKFLSBUF|LOOP_CLR/);
+    await detach(before);
+  });
+
+  it("with autoclear it stays until the helper ends", async () => {
+    const other = await scene.helperWith();
+    const device = await fresh();
+    await other.request("loop/update", { device: device.device, autoclear: true });
+    await sleep(100);
+    assert.equal(sys(device.device, "loop/autoclear"), "1");
+    await other[Symbol.asyncDispose]();
+    await until(() => imageOf(device.device) === undefined, "gone with the helper");
+  });
+
+  it("refuses another extent or sector size of a device in use: old pages would be read", async () => {
+    const device = await fresh();
+    const child = spawn("sh", ["-c", `exec 3<${device.device}; echo open; exec sleep 60`], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      await new Promise((resolve) => child.stdout.once("data", resolve));
+      const users = [{ kind: "process" as const, pid: child.pid ?? 0, command: "sleep" }];
+      for (const change of [{ offset: 512 }, { sizeLimit: 512 }, { sectorSize: 4096 }]) {
+        await assert.rejects(update({ device: device.device, ...change }), problem("busy", { users }));
+      }
+      // What harms nobody goes.
+      assert.equal((await update({ device: device.device, reference: "named" })).reference, "named");
+    } finally {
+      child.kill("SIGKILL");
+    }
+    await sleep(100);
+    await detach(device);
+  });
+
+  it("is all or nothing: what can't be is refused, and what was changed before it taken back", async () => {
+    const before = await fresh({ offset: 4 * KiB });
+    const { device } = before;
+    for (const wish of [
+      { offset: MiB },
+      { offset: 8 * KiB, sizeLimit: 2 * MiB },
+      { sizeLimit: 1000 },
+      // Direct I/O can't be from there.
+      { offset: 100, sectorSize: 1024, directIo: true },
+    ]) {
+      const { reason } = "directIo" in wish ? { reason: "unsupported" as const } : { reason: "invalid" as const };
+      await assert.rejects(update({ device, ...wish }), problem(reason, {}));
+      const { devices } = await helper.request("devices/list", {});
+      const now = devices.find((it) => it.device === device);
+      assert.ok(now?.kind === "loop");
+      assert.deepEqual({ ...now, directIo: before.directIo }, before, JSON.stringify(wish));
+    }
+    await detach(before);
+  });
+
+  it("resize takes up a grown and a shrunk image", async () => {
+    const before = await fresh();
+    const { device, backingFile } = before;
+    truncateSync(backingFile, 3 * MiB);
+    assert.equal(Number(sys(device, "size")) * 512, MiB, "the kernel doesn't see it by itself");
+    assert.equal((await helper.request("loop/resize", { device })).device.size, 3 * MiB);
+    truncateSync(backingFile, 512 * KiB + 100);
+    assert.equal((await helper.request("loop/resize", { device })).device.size, 512 * KiB);
+    await detach(before);
+  });
+
+  it("resize works under a mounted file system", async () => {
+    const path = scene.workshop.fileSystem("ext4", "grow");
+    const { device } = await attached(helper, { path });
+    const target = scene.mount(device, "grow");
+    truncateSync(path, 16 * MiB);
+    assert.equal((await helper.request("loop/resize", { device })).device.size, 16 * MiB);
+    assert.equal(run("blockdev", ["--getsize64", device]).trim(), `${16 * MiB}`);
+    run("mountpoint", ["-q", target]);
+    await helper.request("loop/detach", { device, whenBusy: "unmount" });
+  });
+
+  it("partition/resize changes the kernel's view of a partition, by BLKPG, only where it differs", async () => {
+    const path = scene.workshop.disk("parts.img", 40 * MiB, "label: gpt\nsize=8M\nstart=20M, size=8M\n");
+    const { device } = await attached(helper, { path });
+    const { partition } = await helper.request("partition/resize", { device: `${device}p1`, size: 4 * MiB });
+    assert.equal(partition.size, 4 * MiB);
+    assert.equal(Number(sys(`${device}p1`, "size")) * 512, 4 * MiB);
+    const { partition: same } = await helper.request("partition/resize", { device: `${device}p1` });
+    assert.deepEqual(same, partition);
+    await assert.rejects(
+      helper.request("partition/resize", { device: `${device}p1`, size: 24 * MiB }),
+      problem("busy", { device: `${device}p1` }),
+    );
+    const { partitions } = await helper.request("partition/rescan", { device });
+    assert.deepEqual(
+      partitions.map(({ size }) => size),
+      [8 * MiB, 8 * MiB],
+    );
+    await helper.request("loop/detach", { device });
+  });
+});

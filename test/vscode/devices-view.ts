@@ -1,0 +1,89 @@
+/* The Devices view as a person sees it. */
+import { basename } from "node:path";
+import type { Loop } from "./loops";
+import type { Locator, Person } from "./seat";
+import { until } from "./until";
+
+export class DevicesView {
+  constructor(readonly person: Person) {}
+
+  /** Brings it to the front. */
+  async open(): Promise<void> {
+    await this.person.openView("Diskloom");
+    await this.person.page.locator(".sidebar .title-label", { hasText: "Diskloom" }).waitFor();
+  }
+
+  /** The row of a device. */
+  row({ device }: Pick<Loop, "device">): Locator {
+    return this.person.treeItem(basename(device));
+  }
+
+  /** What a screen reader says of a device's row, once there is one. */
+  async label(loop: Pick<Loop, "device">): Promise<string> {
+    await this.row(loop).waitFor();
+    return (await this.row(loop).getAttribute("aria-label")) ?? "";
+  }
+
+  async untilGone(loop: Pick<Loop, "device">): Promise<void> {
+    await this.row(loop).waitFor({ state: "detached" });
+  }
+
+  /** Presses one of the icons at the end of a row, which show while the mouse is over it. */
+  async pressInline(loop: Pick<Loop, "device">, name: string): Promise<void> {
+    await this.row(loop).hover();
+    await this.row(loop).getByRole("button", { name }).click();
+  }
+
+  /** Rests the mouse on a row until its tooltip comes up, and reads that. */
+  async tooltip(loop: Pick<Loop, "device">): Promise<string> {
+    const { page } = this.person;
+    const hover = page.locator(".workbench-hover").filter({ hasText: loop.device });
+    return until(`the tooltip of ${loop.device}`, async () => {
+      // A tree that is drawn anew under the mouse forgets that it was there.
+      await page.mouse.move(900, 500);
+      await this.row(loop).locator(".label-name").hover();
+      await hover.waitFor({ timeout: 2000 });
+      return hover.innerText();
+    });
+  }
+
+  /** Presses one of the icons in the view's title. */
+  async pressTitle(name: string): Promise<void> {
+    const title = this.person.page.locator(".sidebar .composite.title");
+    await title.hover();
+    await title.getByRole("button", { name }).click();
+  }
+
+  /** The loop devices at the top, as the rows' labels say. */
+  async names(): Promise<string[]> {
+    const rows = this.person.page.locator('.sidebar [role="treeitem"][aria-level="1"] .label-name');
+    return (await rows.allInnerTexts()).map((text) => text.trim()).filter((name) => /^loop\d+$/.test(name));
+  }
+
+  /** What stands above the tree. */
+  message(): Locator {
+    return this.person.page.locator(".tree-explorer-viewlet-tree-view .message");
+  }
+
+  welcome(): Locator {
+    return this.person.page.locator(".sidebar .welcome-view-content");
+  }
+
+  /** Waits for a passing word in the status bar. */
+  async status(text: RegExp): Promise<void> {
+    await this.person.page.locator(".statusbar .statusbar-item").filter({ hasText: text }).first().waitFor();
+  }
+
+  /** Waits until the tree shows just what losetup does. */
+  async untilAgrees(loops: () => Loop[]): Promise<void> {
+    const sorted = (names: string[]) => names.sort().join(" ");
+    await until("the tree to agree with losetup", async () => {
+      const expected = sorted(loops().map(({ device }) => basename(device)));
+      const shown = sorted(await this.names());
+      if (shown !== expected) {
+        throw new Error(`the tree shows “${shown}”, losetup “${expected}”`);
+      }
+      return true;
+    });
+  }
+}

@@ -1,0 +1,129 @@
+/* How devices stand on each other in the tree: made up ones, as this kernel may have no device mapper. */
+import assert from "node:assert/strict";
+import type { Item } from "../../../extension/devices/items";
+import { buildTree } from "../../../extension/devices/tree";
+import type { LoopDevice, MapperDevice, Partition } from "../../../helper/protocol";
+
+const nothing = { kind: "empty", type: "", label: "", uuid: "" } as const;
+
+function loop(number: number, more: Partial<LoopDevice> = {}): LoopDevice {
+  return {
+    kind: "loop",
+    device: `/dev/loop${number}`,
+    number,
+    devnum: `7:${number}`,
+    diskSequence: number,
+    size: 2 ** 20,
+    sectorSize: 512,
+    readOnly: false,
+    backingFile: `/tmp/${number}.img`,
+    backingInode: 1,
+    backingDevnum: "8:1",
+    backingFileDeleted: false,
+    offset: 0,
+    sizeLimit: 0,
+    autoclear: false,
+    partitionScan: true,
+    directIo: true,
+    reference: "",
+    content: nothing,
+    partitions: [],
+    mounts: [],
+    holders: [],
+    ...more,
+  };
+}
+
+function mapper(name: string, more: Partial<MapperDevice> = {}): MapperDevice {
+  return {
+    kind: "mapper",
+    device: `/dev/mapper/${name}`,
+    node: "/dev/dm-0",
+    name,
+    uuid: "",
+    devnum: "253:0",
+    diskSequence: 9,
+    size: 2 ** 20,
+    readOnly: false,
+    suspended: false,
+    openCount: 0,
+    eventNumber: 0,
+    hasInactiveTable: false,
+    table: [{ startSectors: 0, lengthSectors: 2048, type: "linear", params: "7:0 0" }],
+    dependencies: [],
+    content: nothing,
+    partitions: [],
+    mounts: [],
+    holders: [],
+    ...more,
+  };
+}
+
+function partition(number: number, more: Partial<Partition> = {}): Partition {
+  return {
+    device: `/dev/loop0p${number}`,
+    number,
+    start: number * 2 ** 20,
+    size: 2 ** 20,
+    type: "",
+    uuid: "",
+    name: "",
+    content: nothing,
+    mounts: [],
+    holders: [],
+    ...more,
+  };
+}
+
+/** The labels, each level indented by one more space. */
+function outline(items: readonly Item[], indent = ""): string[] {
+  return items.flatMap((item) => [`${indent}${item.label}`, ...outline(item.children, `${indent} `)]);
+}
+
+function ids(items: readonly Item[]): string[] {
+  return items.flatMap((item) => [item.id ?? "", ...ids(item.children)]);
+}
+
+describe("The tree", () => {
+  it("shows mapper devices under what they stand on, once for each, and those on nothing at the top", () => {
+    const mount = { target: "/mnt/data", fileSystem: "ext4", options: [], readOnly: true };
+    const tree = buildTree([
+      loop(0, { partitions: [partition(1, { holders: ["/dev/mapper/data"] }), partition(2)] }),
+      loop(1, { holders: ["/dev/mapper/data"] }),
+      mapper("data", { holders: ["/dev/mapper/above"], mounts: [mount] }),
+      mapper("above"),
+      mapper("zero"),
+    ]);
+    assert.deepEqual(outline(tree), [
+      "loop0",
+      " loop0p1",
+      "  data",
+      "   /mnt/data",
+      "   above",
+      " loop0p2",
+      "loop1",
+      " data",
+      "  /mnt/data",
+      "  above",
+      "zero",
+    ]);
+    assert.equal(new Set(ids(tree)).size, ids(tree).length);
+  });
+
+  it("says of a device what matters", () => {
+    const [first, second, third] = buildTree([
+      loop(0, { readOnly: true, backingFileDeleted: true }),
+      mapper("held", { suspended: true, readOnly: true }),
+      mapper("plain", { uuid: "U" }),
+    ]);
+    assert.equal(first?.description, "0.img (deleted) · 1 MiB · read-only");
+    assert.equal(second?.description, "linear · 1 MiB · read-only · suspended");
+    assert.match(second?.contextValue ?? "", /\bmapper\b.*\bsuspended\b/);
+    assert.match(third?.contextValue ?? "", /\bmapper\b.*\bactive\b.*\buuid\b/);
+  });
+
+  it("doesn't go round in circles where a list was taken while things moved", () => {
+    const tree = buildTree([loop(0, { holders: ["/dev/mapper/a"] }), mapper("a", { holders: ["/dev/mapper/a"] })]);
+    assert.deepEqual(outline(tree), ["loop0", " a"]);
+  });
+});
