@@ -112,11 +112,9 @@ export class FrameReader extends AbstractMessageReader {
 
   #deliver(message: Buffer, callback: DataCallback): void {
     try {
+      // The library throws at some that are JSON, but no message: such as "$/cancelRequest" of nothing.
       callback(parse(message));
     } catch (error) {
-      if (!(error instanceof ParseError)) {
-        throw error;
-      }
       this.fireError(error);
     }
   }

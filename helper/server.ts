@@ -168,7 +168,8 @@ function handlersFor(caller: Caller, log: (level: LogMessage["level"], message: 
   const mapper = mapperHandlers(caller, completeMapper, log);
   return {
     ...mapper,
-    "mapper/remove": (wish, work) => sweepAfter(caller, work.signal, () => mapper["mapper/remove"](wish, work)),
+    "mapper/remove": (wish, work) =>
+      sweepAfter(caller, work, wish.whenBusy === "unmount", () => mapper["mapper/remove"](wish, work)),
     "helper/info": async () => info(caller),
     "devices/list": async () => ({ devices: await listDevices() }),
     "image/inspect": async (wish) => {
@@ -177,7 +178,8 @@ function handlersFor(caller: Caller, log: (level: LogMessage["level"], message: 
       return await inspectImage(image, wish);
     },
     "loop/attach": (wish, work) => attach(wish, caller, work, describeLoop),
-    "loop/detach": (wish, work) => sweepAfter(caller, work.signal, () => detach(wish, caller, work)),
+    "loop/detach": (wish, work) =>
+      sweepAfter(caller, work, wish.whenBusy === "unmount", () => detach(wish, caller, work)),
     "loop/flush": async (wish, work) => {
       await flush(wish, work);
       return {};

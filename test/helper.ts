@@ -36,10 +36,10 @@ export class TestHelper implements AsyncDisposable {
   static async start({ command = [], environment = process.env }: StartOptions = {}): Promise<TestHelper> {
     const [program = "", ...args] = [...command, process.execPath, helperProgram, "--stdio"];
     const child = spawn(program, args, { env: environment, stdio: ["pipe", "pipe", "pipe"] });
-    const connection = createMessageConnection(
-      new StreamMessageReader(child.stdout),
-      new StreamMessageWriter(child.stdin),
-    );
+    const reader = new StreamMessageReader(child.stdout);
+    // A helper that is killed amid a message would leave the library's timer for its rest running for good.
+    reader.partialMessageTimeout = 0;
+    const connection = createMessageConnection(reader, new StreamMessageWriter(child.stdin));
     const helper = new TestHelper(child, connection);
     child.stderr.on("data", (bytes: Buffer) => {
       helper.errors += bytes;

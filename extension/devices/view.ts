@@ -6,6 +6,7 @@ import type { DeviceModel } from "./model";
 import { buildTree } from "./tree";
 
 export const VIEW_ID = "diskloom.devices";
+const REVEAL_TRIES = 5;
 
 export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   readonly #changed = new vscode.EventEmitter<void>();
@@ -69,12 +70,21 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
 
   /** Opens the view and selects a device. */
   async reveal(device: string): Promise<void> {
-    await this.model.refresh();
-    const item = [...this.#items, ...this.#parents.keys()].find(
-      (candidate) => candidate instanceof DeviceItem && candidate.device.device === device,
-    );
-    if (item) {
-      await this.#tree.reveal(item, { select: true, focus: true });
+    for (let tries = 1; tries <= REVEAL_TRIES; tries++) {
+      await this.model.refresh();
+      const item = [...this.#items, ...this.#parents.keys()].find(
+        (candidate) => candidate instanceof DeviceItem && candidate.device.device === device,
+      );
+      try {
+        if (item) {
+          await this.#tree.reveal(item, { select: true, focus: true });
+        }
+        if (!item || this.selected?.device.device === device) {
+          return;
+        }
+      } catch {
+        // The tree has changed meanwhile, and the item is none of it any more: its successor is.
+      }
     }
   }
 

@@ -14,7 +14,7 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { sudoRefusal } from "./advice";
 import type { Machine } from "./machine";
 import { type PrivateFolder, privateFolder } from "./privateFolder";
@@ -59,6 +59,8 @@ export class Askpass implements Way {
     readonly machine: Machine,
     readonly listen: Listener,
     readonly ask: Ask,
+    /** Where the program is that sudo asks by. */
+    readonly programs: string,
   ) {}
 
   async obstacle(): Promise<string | undefined> {
@@ -74,7 +76,7 @@ export class Askpass implements Way {
       folder.remove();
     };
     try {
-      const environment = await prepare(folder, server, join(dirname(helper.args[0] ?? ""), "askpass.js"));
+      const environment = await prepare(folder, server, join(this.programs, "askpass.js"));
       const command = sudoCommand(this.machine, ["-A"], helper);
       const running = await spawnHelper(
         { ...command, environment: { ...command.environment, ...environment } },

@@ -3,6 +3,7 @@
  * needs root starts an elevated helper, which takes over, and gives way to one without rights again when it has had
  * nothing to do for long. One that dies is started again.
  */
+import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { HelperInfo, Method, Params, Result } from "../../helper/protocol";
 import { elevate, type Setting, settings, waysFor } from "./elevation";
@@ -139,7 +140,8 @@ export class HelperClient implements vscode.Disposable {
   async #elevate(before: Session): Promise<Session> {
     const setting = elevationSetting();
     const helper = helperCommand(this.helperPath);
-    const ways = waysFor(setting, { machine: thisMachine, listen: this.#listen, ask: askByBox });
+    const programs = dirname(this.helperPath);
+    const ways = waysFor(setting, { machine: thisMachine, listen: this.#listen, ask: askByBox, programs });
     const log = (said: string) => this.log.info(`${said} (“diskloom.elevation” is “${setting}”)`);
     const elevated = await elevate(ways, (way) => this.#startRoot(() => way.start(helper)), log);
     this.#current = Promise.resolve(elevated);

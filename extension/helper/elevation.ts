@@ -17,15 +17,17 @@ export interface Surroundings {
   /** Gets what is said on stderr. */
   listen: Listener;
   ask: Ask;
+  /** The folder of our own programs that take part in it. */
+  programs: string;
 }
 
 /** The ways that a setting allows, in the order they are tried. */
-export function waysFor(setting: Setting, { machine, listen, ask }: Surroundings): Way[] {
+export function waysFor(setting: Setting, { machine, listen, ask, programs }: Surroundings): Way[] {
   const ways: Record<Setting, () => Way[]> = {
     direct: () => [direct(machine, listen)],
-    sudo: () => [sudo(machine, listen), new Askpass(machine, listen, ask)],
-    polkit: () => [polkit(machine, listen, true)],
-    auto: () => [...ways.direct(), ...ways.sudo(), polkit(machine, listen, false)],
+    sudo: () => [sudo(machine, listen), new Askpass(machine, listen, ask, programs)],
+    polkit: () => [polkit(machine, listen, programs, true)],
+    auto: () => [...ways.direct(), ...ways.sudo(), polkit(machine, listen, programs, false)],
   };
   return ways[setting]();
 }

@@ -27,7 +27,14 @@ export interface Machine {
 }
 
 export const thisMachine: Machine = {
-  user: userInfo().username,
+  get user() {
+    try {
+      return userInfo().username;
+    } catch {
+      // Not in the user database, as in many a container.
+      return `user ${process.geteuid?.()}`;
+    }
+  },
   host: hostname(),
   isRoot: () => process.geteuid?.() === 0,
   hasNoNewPrivileges: () => /^NoNewPrivs:\s*1$/m.test(textOf("/proc/self/status")),

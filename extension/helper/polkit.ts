@@ -8,7 +8,7 @@
 import { execFileSync } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Writable } from "node:stream";
 import { NO_AGENT, noNewPrivileges, PKEXEC_MISSING, polkitRefusal } from "./advice";
 import { type Machine, SYSTEM_PATH } from "./machine";
@@ -18,8 +18,11 @@ import { forSudoPrompt, quoted } from "./quoting";
 import { asNode, asRoot, type Command } from "./runtime";
 import type { RunningHelper, Way } from "./way";
 
-/** @param asked whether the user has asked for polkit, rather than us looking for a way */
-export function polkit(machine: Machine, listen: Listener, asked: boolean): Way {
+/**
+ * @param programs where the program is that runs sudo-prompt
+ * @param asked whether the user has asked for polkit, rather than us looking for a way
+ */
+export function polkit(machine: Machine, listen: Listener, programs: string, asked: boolean): Way {
   return {
     name: "polkit",
     async obstacle() {
@@ -30,12 +33,12 @@ export function polkit(machine: Machine, listen: Listener, asked: boolean): Way 
       const answer = await machine.polkitAnswer();
       return answer === "yes" || machine.hasDesktop() ? undefined : NO_AGENT;
     },
-    start: (helper) => start(helper, listen),
+    start: (helper) => start(helper, listen, join(programs, "polkit.js")),
     refusal: polkitRefusal,
   };
 }
 
-async function start(helper: Command, listen: Listener): Promise<RunningHelper> {
+async function start(helper: Command, listen: Listener, program: string): Promise<RunningHelper> {
   const folder = privateFolder(false);
   const [stdin, stdout] = [join(folder.path, "stdin"), join(folder.path, "stdout")];
   let pipes: Pipes | undefined;
@@ -43,7 +46,7 @@ async function start(helper: Command, listen: Listener): Promise<RunningHelper> 
     execFileSync("mkfifo", ["-m", "600", "--", stdin, stdout], { env: { PATH: SYSTEM_PATH } });
     pipes = openPipes(stdin, stdout);
     // A group of its own, so that it can end pkexec as well, whose dialog is of no use without us.
-    const runner = await spawnHelper(runnerCommand(helper, stdin, stdout), listen, true);
+    const runner = await spawnHelper(runnerCommand(program, helper, stdin, stdout), listen, true);
     const { input, output } = pipes;
     // Its stdout is of no use but to show that it has ended. Where the helper has run, its own end came before.
     runner.output.resume();
@@ -63,13 +66,13 @@ async function start(helper: Command, listen: Listener): Promise<RunningHelper> 
   }
 }
 
-function runnerCommand(helper: Command, stdin: string, stdout: string): Command {
+function runnerCommand(runner: string, helper: Command, stdin: string, stdout: string): Command {
   const [program, ...args] = asRoot(helper);
   // Append, as opening for writing would empty whatever might have been put in the FIFO's place.
   const line = `exec ${[program, ...args].map(quoted).join(" ")} < ${quoted(stdin)} >> ${quoted(stdout)}`;
   return {
     program: process.execPath,
-    args: [join(dirname(helper.args[0] ?? ""), "polkit.js"), forSudoPrompt(line), stdin, stdout],
+    args: [runner, forSudoPrompt(line), stdin, stdout],
     environment: { PATH: SYSTEM_PATH, LANG: "C.UTF-8", ...asNode },
   };
 }

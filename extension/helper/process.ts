@@ -35,9 +35,14 @@ export function spawnHelper(
         input: child.stdin,
         output: child.stdout,
         said: () => said,
-        close: () => child.stdin.end(),
+        close() {
+          child.stdin.end();
+          // Ends what still waits for a password. A helper takes it for the end of stdin, and what is root isn't ours
+          // to signal, which is no error.
+          child.kill();
+        },
       }),
     );
-    child.once("error", reject);
+    child.on("error", reject);
   });
 }

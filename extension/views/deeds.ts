@@ -11,6 +11,7 @@ const commands = {
   flush: { id: "diskloom.flush", title: "Flush" },
   mount: { id: "diskloom.mount", title: "Mount" },
   unmount: { id: "diskloom.unmount", title: "Unmount" },
+  rescan: { id: "diskloom.rescan", title: "Rescan Partitions" },
 } satisfies Partial<Record<Deed, { id: string; title: string }>>;
 export type CommandDeed = keyof typeof commands;
 

@@ -68,8 +68,9 @@ function layoutOf(disk: Disk, around: Surroundings): Layout {
   }
   const notices: Notice[] = damageOf(disk);
   const { content, partitions } = disk;
-  const isPartitioned = content.kind === "partitionTable" || partitions.length > 0;
-  if (!isPartitioned || disk.damaged === "both") {
+  // Of a device, the partitions are those that the kernel knows. None is no word on what its table says.
+  const isTold = partitions.length > 0 || (content.kind === "partitionTable" && disk.device === "");
+  if (!isTold || disk.damaged === "both") {
     return { segments: [wholeSegment(disk, "", around)], notices };
   }
   const { inside, outside } = placedHolders(disk, around);
@@ -324,7 +325,7 @@ function partitionSegment(
     name: partition.name,
     label: extended ? "" : content.label,
     content: extended ? "Extended" : contentText(content),
-    purpose: purposeOf(partition.type),
+    purpose: extended ? "" : purposeOf(partition.type),
     uuid: content.uuid || partition.uuid,
     start: partition.start,
     size,

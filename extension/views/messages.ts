@@ -29,6 +29,7 @@ export const Deed = v.picklist([
   "flush",
   "mount",
   "unmount",
+  "rescan",
   "showDeviceMap",
   "showImageMap",
   "retry",

@@ -201,9 +201,3 @@ export function cloneMount(target: string): OpenFile | undefined {
     throw error;
   }
 }
-
-/** Puts such a copy where it came from. */
-export function attachMount(mount: OpenFile): void {
-  const args = [SYS_MOVE_MOUNT, mount.fd, "", AT_FDCWD, mount.path, MOVE_MOUNT_F_EMPTY_PATH];
-  call("move_mount", args, ["move_mount", mount.path]);
-}

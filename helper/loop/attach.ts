@@ -112,7 +112,7 @@ async function take(
   signal: AbortSignal,
 ): Promise<Taken | { same: Overlap }> {
   let setup = first;
-  const lost = new Map<number, number>();
+  const choice = new Choice();
   const settledBy = performance.now() + UNSETTLED_LIMIT;
   for (let attempt = 1; attempt <= TRIES; ) {
     const result = await withControl(signal, async (control): Promise<Try> => {
@@ -122,10 +122,10 @@ async function take(
           return met;
         }
       }
-      const number = await numberFor(wish.device, control, lost);
+      const number = await numberFor(wish.device, control, choice);
       const grabbed = await grab(number, readOnly, setup);
       if (grabbed === "lost") {
-        lost.set(number, (lost.get(number) ?? 0) + 1);
+        choice.lost(number);
       }
       return grabbed;
     });
@@ -188,15 +188,30 @@ async function share({ disk, loop, autoclear }: Overlap, describe: Describe): Pr
   }
 }
 
-async function numberFor(
-  device: string | undefined,
-  control: OpenFile,
-  lost: ReadonlyMap<number, number>,
-): Promise<number> {
+/** Which free device to try. */
+class Choice {
+  readonly #losses = new Map<number, number>();
+  #spare: number | undefined;
+
+  lost(number: number): void {
+    this.#losses.set(number, (this.#losses.get(number) ?? 0) + 1);
+  }
+
+  // One that is unbound, but with a partition in use, or locked, or without a node to be had, the kernel would offer for
+  // ever. A single one is made for that: were it lost as well, more would not help.
+  async free(control: OpenFile): Promise<number> {
+    const offered = await getFree(control);
+    if ((this.#losses.get(offered) ?? 0) < STUCK) {
+      return offered;
+    }
+    this.#spare ??= await addDevice(control, -1);
+    return this.#spare;
+  }
+}
+
+async function numberFor(device: string | undefined, control: OpenFile, choice: Choice): Promise<number> {
   if (device === undefined) {
-    const free = await getFree(control);
-    // Unbound, but with a partition in use, or locked, or without a node to be had: the kernel would offer it for ever.
-    return (lost.get(free) ?? 0) < STUCK ? free : await addDevice(control, -1);
+    return choice.free(control);
   }
   const number = numberOf(device);
   try {

@@ -59,9 +59,12 @@ export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
 async function mayOverlap(disk: string, extent: Extent): Promise<boolean> {
   const folder = diskFolder(disk);
   const shown = readBytes(`${folder}/loop/backing_file`);
+  if (shown === undefined) {
+    return false;
+  }
   const offset = readNumber(`${folder}/loop/offset`) ?? 0;
   const sizeLimit = readNumber(`${folder}/loop/sizelimit`) ?? 0;
-  if (shown === undefined || !meets({ offset, sizeLimit }, extent)) {
+  if (!meets({ offset, sizeLimit }, extent)) {
     return false;
   }
   const file = await stat(shown, { bigint: true }).catch(() => undefined);

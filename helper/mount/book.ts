@@ -11,8 +11,9 @@ import { asKernelError, isErrno, withErrno } from "../linux/errno";
 import { OpenFile } from "../linux/file";
 import { call, type Fd } from "../linux/libc";
 import { deviceUnder, type MountEntry, readMounts } from "../linux/mountinfo";
-import { retry, throwIfCancelled } from "../pause";
+import { retry, throwIfCancelled, uninterrupted } from "../pause";
 import { Problem } from "../problem";
+import type { Work } from "../work";
 import { sequenceOf } from "./device";
 
 const FOLDER = "/run/diskloom";
@@ -67,6 +68,12 @@ export class MountBook {
   /** Whether a mount was made through us for this user, and is still that one. */
   has(mount: MountEntry): boolean {
     return this.entries.some((entry) => isThat(entry, mount));
+  }
+
+  /** Whether there is something to sweep. */
+  isOutdated(): boolean {
+    const mounts = this.entries.length > 0 ? readMounts() : [];
+    return this.entries.some((entry) => !mounts.some((mount) => isThat(entry, mount)));
   }
 
   /** Forgets what isn't mounted any more, however it was unmounted, and takes away the folders that were made for it. */
@@ -146,19 +153,29 @@ export async function withBook<T>(
 }
 
 /**
- * For requests that unmount on their way: with the book held, as what is unmounted may be put back, and its folder has
- * to be there still; and with the folders taken away afterwards that were made for what is gone.
+ * For requests after which mounts may be gone: takes away the folders that were made for those.
+ * @param unmounts whether the request unmounts itself: then the book is held meanwhile, as what is unmounted may be put
+ *   back, and its folder has to be there still
  */
-export async function sweepAfter<T>(caller: Caller, signal: AbortSignal, body: () => Promise<T>): Promise<T> {
-  // Nothing was ever mounted for this user, or nobody may write such things down here: there is nothing to take away.
+export async function sweepAfter<T>(caller: Caller, work: Work, unmounts: boolean, body: () => Promise<T>): Promise<T> {
+  // Nothing was ever mounted for this user: there is nothing to take away.
   if (!existsSync(fileOf(caller))) {
     return await body();
   }
-  return await withBook(caller, signal, async (book) => {
-    try {
-      return await body();
-    } finally {
-      book.sweep();
+  if (unmounts) {
+    return await withBook(caller, work.signal, async (book) => {
+      try {
+        return await body();
+      } finally {
+        book.sweep();
+      }
+    });
+  }
+  try {
+    return await body();
+  } finally {
+    if (MountBook.open(caller).isOutdated()) {
+      await withBook(caller, uninterrupted, async () => {}).catch((error) => process.stderr.write(`${error}\n`));
     }
-  });
+  }
 }

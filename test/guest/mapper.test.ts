@@ -16,6 +16,7 @@ import {
 import { createInterface } from "node:readline";
 import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { formatTable, parseTable } from "../../extension/devices/tableText";
 import { type DmName, dmFlags } from "../../helper/linux/dm";
 import type { DmControl } from "../../helper/linux/dmcontrol";
 import { isErrno } from "../../helper/linux/errno";
@@ -33,7 +34,6 @@ import { renameMapper } from "../../helper/mapper/rename";
 import { resumeMapper } from "../../helper/mapper/resume";
 import { mapperStatus } from "../../helper/mapper/status";
 import { suspendMapper } from "../../helper/mapper/suspend";
-import { formatTable, parseTable } from "../../extension/devices/tableText";
 import { listTargets } from "../../helper/mapper/targets";
 import { udevMakesNodes } from "../../helper/mapper/udev";
 import { waitForMapper } from "../../helper/mapper/wait";

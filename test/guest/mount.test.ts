@@ -36,7 +36,11 @@ function image(scene: Scene, type: FileSystem): string {
 
 /** As Raspberry Pi OS comes: an MBR, a small vfat to boot from, and ext4. */
 function raspberryPi(scene: Scene): string {
-  const disk = scene.workshop.disk("pi.img", 32 * MiB, "label: dos\nstart=8192, size=8M, type=c\nstart=24576, type=83\n");
+  const disk = scene.workshop.disk(
+    "pi.img",
+    32 * MiB,
+    "label: dos\nstart=8192, size=8M, type=c\nstart=24576, type=83\n",
+  );
   const boot = scene.workshop.blank("boot", 8 * MiB);
   run("mkfs.vfat", ["-n", "bootfs", boot]);
   const files = scene.workshop.path("files");

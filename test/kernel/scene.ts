@@ -78,6 +78,10 @@ export class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#helpers.map((helper) => helper[Symbol.asyncDispose]()));
+    // Images on mounts of ours have no path any more once those are gone: first all that is not in use.
+    for (const device of this.bound().reverse()) {
+      losetupDetach(device);
+    }
     const mounted = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
     for (const line of mounted.reverse()) {
       const target = line.split(" ")[4] ?? "";

@@ -24,6 +24,8 @@ export function packageExtension() {
       join(root, "node_modules/@vscode/vsce/vsce"),
       "package",
       "--no-dependencies",
+      // README.md shows pictures of the checkout, which stay there.
+      "--no-rewrite-relative-links",
       "--allow-missing-repository",
       "--target",
       target,

@@ -256,6 +256,10 @@ describe("layout of a device", () => {
     assert.match(spoken(first as Segment), /100 B \(25 %\) used, mounted at \/mnt/);
   });
 
+  test("a table whose partitions the kernel doesn't know isn't free space", () => {
+    assert.equal(sketch(ofDevice(loop({ content: gpt })).segments), "device");
+  });
+
   test("without known space, nothing is said of it", () => {
     const [only] = ofDevice(loop({ content: fs("ext4"), mounts: [mount] })).segments;
     assert.equal(only?.used, null);

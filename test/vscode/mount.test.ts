@@ -1,12 +1,13 @@
 /* From an image to its files and back, as a person does it: attach and mount, edit, unmount and detach. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import test, { after, afterEach, before } from "node:test";
 import { MiB, run, Workshop } from "../images";
 import { DevicesView } from "./devices-view";
 import { loopOf, loopsUnder, losetup, mountsOf, releaseAllUnder } from "./loops";
 import { type Browser, loadServe, type Person, packaged, ROOMY, type Seat, type Served, takeSeat } from "./seat";
+import { UnprivilegedPlace, USER } from "./unprivileged-place";
 import { until } from "./until";
 
 const START = [2048, 20480] as const;
@@ -18,7 +19,7 @@ let seat: Seat;
 let view: DevicesView;
 
 before(async () => {
-  twoPartitions();
+  twoPartitions(shop, "two.img");
   shop.blank("blank.img", MiB);
   shop.fileSystem("squashfs", "packed");
   const { serve } = await loadServe();
@@ -43,42 +44,33 @@ after(async () => {
   shop[Symbol.dispose]();
 });
 
-/** two.img: ext4 twice, as the kernel of a container has no vfat. */
-function twoPartitions(): void {
-  const disk = shop.disk(
-    "two.img",
-    20 * MiB,
-    `label: gpt\n${START.map((start) => `start=${start}, size=8M\n`).join("")}`,
-  );
+/** A disk with ext4 twice, as the kernel of a container has no vfat; its files belong to its owner. */
+function twoPartitions(place: Workshop, name: string, owner = 0): string {
+  const disk = place.disk(name, 20 * MiB, `label: gpt\n${START.map((start) => `start=${start}, size=8M\n`).join("")}`);
+  using scratch = new Workshop();
   for (const [index, label] of LABELS.entries()) {
-    const part = shop.path(`${label}.part`);
-    shop.blank(`${label}.part`, 8 * MiB);
-    const files = shop.path(label);
-    run("mkdir", [files]);
-    writeFileSync(`${files}/${label}.txt`, `This is ${label}.\n`);
-    run("mkfs.ext4", ["-q", "-F", "-L", label, "-d", files, part]);
-    shop.put(disk, (START[index] ?? 0) * 512, part);
-    run("rm", ["-r", files, part]);
+    const part = scratch.blank(`${label}.part`, 8 * MiB);
+    const file = scratch.path(`${label}/${label}.txt`);
+    mkdirSync(scratch.path(label));
+    writeFileSync(file, `This is ${label}.\n`);
+    chownSync(file, owner, owner);
+    run("mkfs.ext4", ["-q", "-F", "-L", label, "-d", scratch.path(label), part]);
+    place.put(disk, (START[index] ?? 0) * 512, part);
   }
+  chownSync(disk, owner, owner);
+  return disk;
 }
 
 function errand(title: string, body: (person: Person) => Promise<void>): void {
   test(title, () => seat.person.does(title, body));
 }
 
-/** A file as it is in one of the partitions of two.img, without any device. */
-function inImage(partition: 0 | 1, file: string): string {
+/** A file as it is in one of the partitions of an image, without any device. */
+function inImage(image: string, partition: 0 | 1, file: string): string {
   // Not beside the images: a row that comes or goes in the explorer moves those that are about to be clicked.
   using scratch = new Workshop();
   const part = scratch.path("part");
-  run("dd", [
-    `if=${shop.path("two.img")}`,
-    `of=${part}`,
-    "bs=512",
-    `skip=${START[partition]}`,
-    "count=16384",
-    "status=none",
-  ]);
+  run("dd", [`if=${image}`, `of=${part}`, "bs=512", `skip=${START[partition]}`, "count=16384", "status=none"]);
   return run("debugfs", ["-R", `cat ${file}`, part]);
 }
 
@@ -90,56 +82,77 @@ async function newWindow({ context }: Browser, open: () => Promise<void>): Promi
   return new Person(page);
 }
 
-errand(
-  "two partitions: attached and mounted, a file edited, unmounted and detached, and the edit is in the image",
-  async (person) => {
-    await person.openView("Explorer");
-    await person.contextMenu(person.treeItem("two.img"), "Attach and Mount");
-    const toast = await person.toast("two.img is mounted at ");
-    assert.deepEqual(toast.buttons, ["Open Folder", "Show Device"]);
-    const loop = await until("the loop device", () => loopOf(shop.path("two.img")));
-    const targets = ["p1", "p2"].flatMap((part) => mountsOf(`${loop.device}${part}`));
-    assert.deepEqual(
-      targets.map((target) => basename(target)),
-      [...LABELS],
-    );
-    await person.screenshot("attached and mounted");
+/**
+ * Attach and Mount, Open Folder, an edit, Unmount and Detach.
+ * @param home where what is mounted for this person goes, and how it is seen from here
+ */
+async function editInImage(at: Seat, image: string, home: { path: string; seen: string }): Promise<void> {
+  const { person } = at;
+  const tree = new DevicesView(person);
+  await person.openView("Explorer");
+  await person.contextMenu(person.treeItem(basename(image)), "Attach and Mount");
+  const toast = await person.toast(
+    `${basename(image)} is mounted at ${LABELS.map((label) => `${home.path}/${label}`).join(" and ")}.`,
+  );
+  assert.deepEqual(toast.buttons, ["Open Folder", "Show Device"]);
+  const loop = await until("the loop device", () => loopOf(image));
+  await person.screenshot("attached and mounted");
 
-    const inside = await newWindow(seat.browser, async () => {
-      await toast.click("Open Folder");
-      await person.quickPick("system");
-    });
-    try {
-      await inside.treeItem("system.txt").dblclick();
-      await inside.page.locator(".monaco-editor .view-lines", { hasText: "This" }).click();
-      await inside.page.keyboard.press("Control+Home");
-      await inside.page.keyboard.type("Edited in VS Code. ");
-      await inside.page.keyboard.press("Control+S");
-      await until("the file is saved", () => readFileSync(`${targets[1]}/system.txt`, "utf8").startsWith("Edited"));
-    } finally {
-      await inside.page.close();
-    }
+  const inside = await newWindow(at.browser, async () => {
+    await toast.click("Open Folder");
+    await person.quickPick("system");
+  });
+  try {
+    await inside.treeItem("system.txt").dblclick();
+    await inside.page.locator(".monaco-editor .view-lines", { hasText: "This" }).click();
+    await inside.page.keyboard.press("Control+Home");
+    await inside.page.keyboard.type("Edited in VS Code. ");
+    await inside.page.keyboard.press("Control+S");
+    const saved = () => readFileSync(`${home.seen}/system/system.txt`, "utf8").startsWith("Edited");
+    await until("the file is saved", saved);
+  } finally {
+    await inside.page.close();
+  }
 
-    await view.open();
-    await person.treeItem(targets[1] ?? "").waitFor();
-    assert.match((await person.treeItem(targets[1] ?? "").getAttribute("aria-label")) ?? "", /ext4 · .* of .* used/);
-    await person.screenshot("tree with mounts");
-    assert.ok(
-      !(await person.openContextMenu(view.row(loop))).includes("Mount"),
-      "Mount is offered for what is mounted",
-    );
-    await person.screenshot("menu of a mounted device");
-    await person.page.keyboard.press("Escape");
-    await person.contextMenu(view.row(loop), "Unmount and Detach");
-    await view.untilGone(loop);
-    assert.equal(loopOf(shop.path("two.img")), undefined);
-    assert.deepEqual(
-      targets.filter((target) => existsSync(target)),
-      [],
-    );
-    assert.equal(inImage(1, "system.txt"), "Edited in VS Code. This is system.\n");
-  },
-);
+  await tree.open();
+  const row = person.treeItem(`${home.path}/system`);
+  await row.waitFor();
+  assert.match((await row.getAttribute("aria-label")) ?? "", /ext4 · .* of .* used/);
+  await person.screenshot("tree with mounts");
+  const entries = await person.openContextMenu(tree.row(loop));
+  assert.ok(!entries.includes("Mount"), "Mount is offered for what is mounted");
+  await person.screenshot("menu of a mounted device");
+  await person.page.keyboard.press("Escape");
+  await person.contextMenu(tree.row(loop), "Unmount and Detach");
+  await tree.untilGone(loop);
+  assert.equal(loopOf(image), undefined);
+  assert.deepEqual(
+    LABELS.filter((label) => existsSync(`${home.seen}/${label}`)),
+    [],
+  );
+  assert.equal(inImage(image, 1, "system.txt"), "Edited in VS Code. This is system.\n");
+}
+
+errand("two partitions are mounted, a file is edited, all is detached, and the edit is in the image", async () => {
+  await editInImage(seat, shop.path("two.img"), { path: "/run/media/root", seen: "/run/media/root" });
+});
+
+test("the same by a user who isn't root", async () => {
+  using own = new Workshop();
+  chmodSync(own.folder, 0o755);
+  mkdirSync(own.path("images"));
+  const image = twoPartitions(own, "images/mine.img", USER.uid);
+  const sudoers = `${USER.name} ALL=(root) NOPASSWD: ALL\n`;
+  await using place = await UnprivilegedPlace.open(own.folder, await packaged(), sudoers);
+  const at = await takeSeat(place.served, "mount-user", { folder: own.path("images"), viewport: ROOMY });
+  const path = `/run/media/${USER.name}`;
+  try {
+    await at.person.does("edit as a user", () => editInImage(at, image, { path, seen: place.path(path) }));
+  } finally {
+    await at.browser.close();
+    await releaseAllUnder(own.folder);
+  }
+});
 
 errand("mounted and unmounted one by one in the tree", async (person) => {
   const device = losetup(shop.path("packed.squashfs"));

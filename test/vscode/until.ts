@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 /** Machines that run other tests beside ours are slow, now and then. */
-const PATIENCE = 30_000;
+const PATIENCE = 60_000;
 const INTERVAL = 20;
 
 /**

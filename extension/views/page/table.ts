@@ -44,10 +44,15 @@ const columns: Column[] = [
     text: ({ size }) => formatSize(size),
     hint: ({ size }) => sizeInFull(size),
   },
-  { title: "Used", className: "size used", optional: true, text: usedText },
+  { title: "Used", className: "size used", optional: true, text: unbroken },
   { title: "Mounted at", className: "mount", optional: true, text: ({ mountedAt }) => mountedAt.join(", ") },
   { title: "Note", className: "mount", optional: true, text: ({ oddities }) => oddities.join(" ") },
 ];
+
+/** How full it is, to be broken before the bracket only. */
+function unbroken(segment: Segment): string {
+  return usedText(segment).replace(/ (?!\()/g, "\u00a0");
+}
 
 export function makeTable(segments: readonly Segment[], act: (action: Action, segment: Segment) => void): Table {
   const all = flattened(segments);

@@ -25,7 +25,7 @@ export function walkable(faces: readonly HTMLButtonElement[], initial: string | 
         ArrowRight: () => faces[index + 1],
         ArrowLeft: () => faces[index - 1],
         ArrowUp: () => item?.parentElement?.closest("li")?.querySelector<HTMLElement>(":scope > .box > .face"),
-        ArrowDown: () => item?.querySelector<HTMLElement>(".bar .face"),
+        ArrowDown: () => item?.querySelector<HTMLElement>(":scope > .box > .bar .face"),
         Home: () => faces[0],
         End: () => faces.at(-1),
       };

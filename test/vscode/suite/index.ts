@@ -8,7 +8,7 @@ import type { SuiteResult } from "../result";
 import { takeWindow } from "./window";
 
 export async function run(): Promise<void> {
-  const mocha = new Mocha({ ui: "bdd", color: false, timeout: 60_000, reporter: "spec", forbidOnly: true });
+  const mocha = new Mocha({ ui: "bdd", color: false, timeout: 120_000, reporter: "spec", forbidOnly: true });
   // What a test file finds as `describe` and `it`.
   mocha.suite.emit("pre-require", globalThis, "", mocha);
   takeWindow();

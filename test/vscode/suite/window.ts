@@ -15,6 +15,8 @@ export interface Message {
 let messages: Message[] = [];
 /** What has been written to the status bar for a moment. */
 let statuses: string[] = [];
+/** The description of what is picked of each list. */
+let pick: string | undefined;
 /** Buttons that are pressed as soon as a message has them. */
 let presses: string[] = [];
 let view: { tree: vscode.TreeView<Item>; provider: vscode.TreeDataProvider<Item> } | undefined;
@@ -25,6 +27,8 @@ export function takeWindow(): void {
     showInformationMessage: listener("information"),
     showWarningMessage: listener("warning"),
     showErrorMessage: listener("error"),
+    showQuickPick: async (items: readonly vscode.QuickPickItem[]) =>
+      items.find(({ description }) => description === pick),
     setStatusBarMessage: (text: string) => {
       statuses.push(text);
       return new vscode.Disposable(() => {});
@@ -54,11 +58,17 @@ export function forgetMessages(): void {
   messages = [];
   statuses = [];
   presses = [];
+  pick = undefined;
 }
 
 /** Presses this button of the next message that has it. */
 export function willPress(button: string): void {
   presses.push(button);
+}
+
+/** Picks what has this description of every list from now on. */
+export function willPick(description: string): void {
+  pick = description;
 }
 
 export function messageLike(text: RegExp): Promise<Message> {

@@ -1,0 +1,329 @@
+/* A user who isn't root becomes it: by a password in VS Code's own box, and by polkit. */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, join } from "node:path";
+import test, { after, afterEach, before } from "node:test";
+import { pathToFileURL } from "node:url";
+import { root } from "../helper";
+import { MiB, Workshop } from "../images";
+import { DevicesView } from "./devices-view";
+import { loopOf, loopsUnder, losetup, losetupDetach, releaseAllUnder } from "./loops";
+import { packaged, ROOMY, type Seat, takeSeat } from "./seat";
+import { UnprivilegedPlace, USER } from "./unprivileged-place";
+import { until } from "./until";
+
+const PASSWORD = 'Right "one" $(1) ✓';
+const WRONG = "Wrong-one-7281";
+/** sudo remembers nothing, so that it asks each time. */
+const SUDOERS = `Defaults timestamp_timeout=0\n${USER.name} ALL=(root) ALL\n`;
+const ROOT_STATUS = "Diskloom: root";
+
+const shop = new Workshop();
+let place: UnprivilegedPlace;
+let seat: Seat;
+let view: DevicesView;
+let witness: Witness;
+
+/** Looks all the time whether a secret is where every process can read it. */
+class Witness implements Disposable {
+  readonly seen = new Set<string>();
+  looks = 0;
+  readonly #timer = setInterval(() => this.#look(), 40);
+
+  #look(): void {
+    this.looks++;
+    for (const { pid, file } of processes().flatMap(({ pid }) =>
+      ["environ", "cmdline"].map((file) => ({ pid, file })),
+    )) {
+      try {
+        const bytes = readFileSync(`/proc/${pid}/${file}`);
+        if ([PASSWORD, WRONG].some((secret) => bytes.includes(secret))) {
+          this.seen.add(`${file} of ${bytes.toString("latin1").slice(0, 100)}`);
+        }
+      } catch {
+        // It ended meanwhile.
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
+
+/** All processes in there, with their command lines. */
+function processes(): { pid: number; command: string }[] {
+  const namespace = readlinkSync(`/proc/${place.init}/ns/pid`);
+  return readdirSync("/proc").flatMap((name) => {
+    try {
+      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/ns/pid`) === namespace
+        ? [{ pid: Number(name), command: readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ") }]
+        : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** The folder that all of VS Code's own is in. */
+function codeFolder(): string {
+  const folder = join(shop.folder, "place/tmp");
+  return join(folder, readdirSync(folder).find((name) => name.startsWith("diskloom-vscode-")) ?? "");
+}
+
+/** What is only there while a helper is being started. */
+const leftovers = () =>
+  readdirSync(join(codeFolder(), "xdg_runtime_dir")).filter((name) => name.startsWith("diskloom-"));
+
+/** Settings of the machine that VS Code runs on, as they are in force from now on. */
+function configure(settings: Record<string, unknown>): void {
+  const folder = join(codeFolder(), "user-data/Machine");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "settings.json"), JSON.stringify(settings));
+}
+
+/** Runs something as root in there. */
+function inside(script: string): string {
+  const enter = ["--target", String(place.init), "--mount", "--pid", "--", "sh", "-c", script];
+  return execFileSync("nsenter", enter, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], cwd: "/" });
+}
+
+before(async () => {
+  const { ensureDebianPackages } = await import(pathToFileURL(join(root, "test/tools/packages.mjs")).href);
+  ensureDebianPackages(["sudo", "pkexec", "polkitd", "dbus", "openssl"], "the tests of becoming root");
+  const images = shop.path("images");
+  mkdirSync(images);
+  chmodSync(shop.folder, 0o755);
+  for (const name of ["one.img", "outside.img"]) {
+    const path = shop.blank(`images/${name}`, MiB);
+    chownSync(path, USER.uid, USER.uid);
+    chmodSync(path, 0o600);
+  }
+  place = await UnprivilegedPlace.open(shop.folder, await packaged(), SUDOERS);
+  const hash = spawnSync("openssl", ["passwd", "-6", "-stdin"], { input: PASSWORD, encoding: "utf8" }).stdout.trim();
+  const shadow = readFileSync(place.path("/etc/shadow"), "utf8");
+  writeFileSync(
+    place.path("/etc/shadow"),
+    shadow.replace(`${USER.name}:*:`, () => `${USER.name}:${hash}:`),
+  );
+  witness = new Witness();
+  seat = await takeSeat(place.served, "elevation", { folder: images, viewport: ROOMY });
+  view = new DevicesView(seat.person);
+});
+
+afterEach(async () => {
+  await releaseAllUnder(shop.folder);
+  await seat?.person.dismissToasts().catch(() => {});
+});
+
+after(async () => {
+  witness?.[Symbol.dispose]();
+  await seat?.browser.close();
+  await place?.[Symbol.asyncDispose]();
+  await releaseAllUnder(shop.folder);
+  shop[Symbol.dispose]();
+});
+
+const image = shop.path("images/one.img");
+
+function errand(title: string, body: (person: Seat["person"]) => Promise<void>): void {
+  test(title, { timeout: 120_000 }, () => seat.person.does(title, body));
+}
+
+async function askToAttach(): Promise<void> {
+  await seat.person.openView("Explorer");
+  await seat.person.contextMenu(seat.person.treeItem("one.img"), "Attach as Loop Device");
+}
+
+/** The password box with this title, once it is open. */
+async function box(title: string) {
+  const widget = seat.person.page.locator(".quick-input-widget").filter({
+    has: seat.person.page.locator(".quick-input-title", { hasText: title }),
+  });
+  await widget.waitFor();
+  return widget;
+}
+
+async function enter(title: string, password: string): Promise<void> {
+  const widget = await box(title);
+  await seat.person.inputBox(password);
+  await widget.waitFor({ state: "hidden" });
+}
+
+const FIRST = "Diskloom Needs Root Rights";
+const AGAIN = "Diskloom: Wrong Password, Try Again";
+
+const users = () => place.helpers().map(({ uid }) => uid);
+const untilHelperOf = (uid: number) => until(`a helper of user ${uid} alone`, () => users().join() === String(uid));
+const status = () => seat.person.page.locator(".statusbar .statusbar-item").filter({ hasText: ROOT_STATUS });
+
+async function untilAttached(): Promise<string> {
+  const loop = await until("the loop device", () => {
+    const found = loopOf(image);
+    return found?.autoclear === false && found;
+  });
+  await seat.person.toast(`one.img is attached as ${basename(loop.device)}.`);
+  return loop.device;
+}
+
+errand("the password is asked for in VS Code's own box: wrong, then right", async (person) => {
+  await view.open();
+  await untilHelperOf(USER.uid);
+  await askToAttach();
+  const first = await box(FIRST);
+  assert.equal(await first.locator("input.input").getAttribute("type"), "password");
+  assert.match(await first.innerText(), new RegExp(`Password of ${USER.name} on ${hostname()}, for sudo\\.`));
+  await person.inputBox(WRONG);
+  await enter(AGAIN, PASSWORD);
+  await untilAttached();
+  await untilHelperOf(0);
+  await status().waitFor();
+  assert.deepEqual(leftovers(), []);
+  assert.ok(!processes().some(({ command }) => command.includes("askpass")), "sudo's asking program is gone");
+});
+
+errand("the status bar says so and stops it; the tree lives on", async (person) => {
+  await status().click();
+  await person.quickPick(/Stop/);
+  await untilHelperOf(USER.uid);
+  await status().waitFor({ state: "detached" });
+  await view.open();
+  const outside = shop.path("images/outside.img");
+  const device = losetup(outside);
+  await view.row({ device }).waitFor();
+  await losetupDetach({ device, image: outside });
+  await view.untilGone({ device });
+});
+
+errand("cancelled: it ends at once, without a word, and nothing is attached", async (person) => {
+  await askToAttach();
+  await box(FIRST);
+  await person.page.keyboard.press("Escape");
+  await until("the end of sudo", () => !processes().some(({ command }) => /^(\S*\/)?sudo /.test(command)));
+  await until("the end of what was there for it", () => leftovers().length === 0);
+  assert.deepEqual(users(), [USER.uid]);
+  assert.deepEqual(loopsUnder(shop.folder), []);
+  assert.equal(await person.page.locator(".notifications-toasts .notification-toast").count(), 0);
+});
+
+errand("three wrong ones end it with a message", async (person) => {
+  await askToAttach();
+  for (const title of [FIRST, AGAIN, AGAIN]) {
+    await enter(title, WRONG);
+  }
+  const toast = await person.toast("The password was wrong 3 times. Nothing was done; try again with the right one.");
+  assert.match(toast.text, /^Diskloom needs root rights for that\./);
+  assert.deepEqual(users(), [USER.uid]);
+  assert.deepEqual(leftovers(), []);
+});
+
+errand("idle: it ends by itself, and comes again when it is needed", async (person) => {
+  configure({ "diskloom.idleMinutes": 0.05 });
+  for (let round = 0; round < 2; round++) {
+    await askToAttach();
+    await enter(FIRST, PASSWORD);
+    await untilAttached();
+    await status().waitFor();
+    await untilHelperOf(USER.uid);
+    await status().waitFor({ state: "detached" });
+    await losetupDetach({ device: loopOf(image)?.device ?? "", image });
+    await person.dismissToasts();
+  }
+  configure({});
+});
+
+errand("Restart asks anew and starts another one", async (person) => {
+  await askToAttach();
+  await enter(FIRST, PASSWORD);
+  await untilAttached();
+  await untilHelperOf(0);
+  const [before] = place.helpers();
+  await person.palette("Diskloom: Restart Root Helper");
+  await enter(FIRST, PASSWORD);
+  await until("another helper", () => users().join() === "0" && place.helpers()[0]?.pid !== before?.pid);
+  await person.palette("Diskloom: Stop Root Helper");
+  await untilHelperOf(USER.uid);
+});
+
+errand("“direct” says that this isn't root", async (person) => {
+  configure({ "diskloom.elevation": "direct" });
+  await askToAttach();
+  const toast = await person.toast("Diskloom needs root rights for that.");
+  assert.match(toast.text, /doesn't run as root\. Set “diskloom\.elevation” to “auto”/);
+});
+
+errand("polkit without anybody to ask by says so", async (person) => {
+  configure({ "diskloom.elevation": "polkit" });
+  inside("mkdir -p /run/dbus && dbus-daemon --system --fork --nopidfile --syslog-only");
+  inside("setsid /usr/lib/polkit-1/polkitd --no-debug > /run/polkitd.log 2>&1 < /dev/null & sleep 1");
+  await askToAttach();
+  const toast = await person.toast("Diskloom needs root rights for that.");
+  assert.match(toast.text, /no authentication agent runs for this session\. Set “diskloom\.elevation” to “sudo”/);
+  await until("the end of what was there for it", () => leftovers().length === 0);
+});
+
+errand("polkit with a rule: the helper's stdin and stdout are two FIFOs that are gone by then", async (person) => {
+  const rule = `action.id == "org.freedesktop.policykit.exec" && subject.user == "${USER.name}"`;
+  // Debian's polkit understands no later JavaScript.
+  const rules = `polkit.addRule(function(action, subject) { if (${rule}) return polkit.Result.YES; });\n`;
+  writeFileSync(place.path("/etc/polkit-1/rules.d/10-diskloom-test.rules"), rules);
+  inside("sleep 2");
+  await askToAttach();
+  const device = await untilAttached();
+  await untilHelperOf(0);
+  await status().waitFor();
+  assert.deepEqual(leftovers(), []);
+  await view.open();
+  await view.pressInline({ device }, "Detach");
+  await view.untilGone({ device });
+  await person.palette("Diskloom: Stop Root Helper");
+  await untilHelperOf(USER.uid);
+  await until("the end of pkexec's shells", () => !processes().some(({ command }) => command.includes("polkit.js")));
+  await askToAttach();
+  await untilAttached();
+  await untilHelperOf(0);
+});
+
+const untilAllEnded = () =>
+  until("the end of the helper and of what makes it root", () => {
+    const ours = processes().filter(({ command }) => /sudo |pkexec|polkit\.js|askpass/.test(command));
+    return place.helpers().length === 0 && ours.length === 0;
+  });
+
+test("the helper ends with the window, and so does all that made it root", { timeout: 120_000 }, async () => {
+  const address = seat.browser.page.url();
+  await seat.browser.page.goto("about:blank");
+  await untilAllEnded();
+  configure({});
+  await seat.browser.page.goto(address);
+  await seat.person.does("a window that is closed while it asks for the password", async ({ page }) => {
+    await askToAttach();
+    await box(FIRST);
+    assert.ok(processes().some(({ command }) => command.includes("askpass")));
+    await page.goto("about:blank");
+  });
+  await untilAllEnded();
+});
+
+test("no password was in an argument, an environment, a log or a file", () => {
+  assert.ok(witness.looks > 100);
+  assert.deepEqual([...witness.seen], []);
+  const files = spawnSync(
+    "grep",
+    [
+      "--recursive",
+      "--files-with-matches",
+      "--binary-files=text",
+      "--fixed-strings",
+      "-e",
+      PASSWORD,
+      "-e",
+      WRONG,
+      codeFolder(),
+    ],
+    { encoding: "utf8" },
+  );
+  assert.equal(files.stdout, "");
+});
