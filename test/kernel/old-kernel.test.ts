@@ -278,14 +278,12 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
     }
   });
 
-  it("EAGAIN for ever: one last grace, then a clear error in bounded time, and nothing left", {
-    skip: quick,
-  }, async () => {
+  it("EAGAIN for ever: one last grace, then a clear error in bounded time, and nothing left", async () => {
     using kernel = new Kernel(({ what }) => (what[0] === "LOOP_SET_STATUS64" ? "EAGAIN" : undefined));
     const began = performance.now();
     await assert.rejects(attached(), refused("busy", { errno: "EAGAIN", call: "LOOP_SET_STATUS64" }));
     assert.equal(kernel.count("LOOP_SET_STATUS64"), 22);
-    assert.ok(performance.now() - began < 6000);
+    assert.ok(performance.now() - began < (quick ? 30_000 : 6000));
     assert.ok(performance.now() - began > 1000);
   });
 

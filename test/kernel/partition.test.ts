@@ -154,38 +154,40 @@ describe("announcePartitions", { concurrency: false }, () => {
   });
 });
 
-describe("what is announced is what the kernel's own scan finds", { concurrency: false }, () => {
-  const disks: [string, () => string, number][] = [
-    ["GPT", () => workshop.disk("scan-gpt.img", 40 * MiB, three), 512],
-    ["MBR", () => workshop.disk("scan-mbr.img", 64 * MiB, "label: dos\n,8M\n,8M\n,,E\n,8M\n,8M\n"), 512],
-    ["GPT, 4096", () => workshop.disk("scan-gpt4k.img", 40 * MiB, "label: gpt\n,8M\n,8M\n", 4096), 4096],
-    ["MBR, 4096", () => workshop.disk("scan-mbr4k.img", 64 * MiB, "label: dos\n,8M\n,,E\n,8M\n,8M\n", 4096), 4096],
-    ["a truncated disk", () => truncated(workshop.disk("scan-cut.img", 40 * MiB, "label: dos\n,8M\n,8M\n,8M\n")), 512],
-    ["a hybrid ISO", () => workshop.fileSystem("iso"), 512],
-    ["a file system", () => workshop.fileSystem("vfat", "scan"), 512],
-  ];
-  for (const [name, make, sectorSize] of disks) {
-    it(name, async (context) => {
-      const image = make();
-      const options = ["--sector-size", `${sectorSize}`];
-      await using scanned = await Attached.from(image, "--partscan", ...options);
-      if (!kernelParses) {
-        context.skip("this kernel has no parsers for partition tables");
-        return;
-      }
-      await using announced = await Attached.from(image, ...options);
-      await announcePartitions(announced.disk, announced.name);
-      assert.deepEqual(announced.known(), scanned.known());
-      assert.deepEqual(await announcePartitions(scanned.disk, scanned.name), { added: [], refused: [] });
-    });
-  }
+// Many a kernel has no parsers to compare with. The guest's has: there this is part of the tier.
+if (process.env.DISKLOOM_GUEST) {
+  describe("what is announced is what the kernel's own scan finds", { concurrency: false }, () => {
+    const disks: [string, () => string, number][] = [
+      ["GPT", () => workshop.disk("scan-gpt.img", 40 * MiB, three), 512],
+      ["MBR", () => workshop.disk("scan-mbr.img", 64 * MiB, "label: dos\n,8M\n,8M\n,,E\n,8M\n,8M\n"), 512],
+      ["GPT, 4096", () => workshop.disk("scan-gpt4k.img", 40 * MiB, "label: gpt\n,8M\n,8M\n", 4096), 4096],
+      ["MBR, 4096", () => workshop.disk("scan-mbr4k.img", 64 * MiB, "label: dos\n,8M\n,,E\n,8M\n,8M\n", 4096), 4096],
+      [
+        "a truncated disk",
+        () => truncated(workshop.disk("scan-cut.img", 40 * MiB, "label: dos\n,8M\n,8M\n,8M\n")),
+        512,
+      ],
+      ["a hybrid ISO", () => workshop.fileSystem("iso"), 512],
+      ["a file system", () => workshop.fileSystem("vfat", "scan"), 512],
+    ];
+    for (const [name, make, sectorSize] of disks) {
+      it(name, async () => {
+        const image = make();
+        const options = ["--sector-size", `${sectorSize}`];
+        await using scanned = await Attached.from(image, "--partscan", ...options);
+        await using announced = await Attached.from(image, ...options);
+        await announcePartitions(announced.disk, announced.name);
+        assert.deepEqual(announced.known(), scanned.known());
+        assert.deepEqual(await announcePartitions(scanned.disk, scanned.name), { added: [], refused: [] });
+      });
+    }
 
-  let kernelParses = false;
-  before(async () => {
-    await using probe = await Attached.from(workshop.disk("parser.img", 40 * MiB, three), "--partscan");
-    kernelParses = probe.known().length === 3;
+    before(async () => {
+      await using probe = await Attached.from(workshop.disk("parser.img", 40 * MiB, three), "--partscan");
+      assert.equal(probe.known().length, 3, "the guest's kernel parses partition tables");
+    });
   });
-});
+}
 
 describe("forgetPartitions", { concurrency: false }, () => {
   it("removes all and their nodes, and counts none the second time", async () => {

@@ -555,14 +555,17 @@ describe("provisional names", () => {
   }
 });
 
-describe("a kernel without a device mapper", { skip: mapperPresent() && "this one has it" }, () => {
-  it("is told by one clear refusal", { skip: process.geteuid?.() !== 0 && "needs root" }, () => {
-    assert.throws(
-      () => openControl(),
-      (error) => error instanceof Problem && error.data.reason === "unsupported" && /dm_mod/.test(error.message),
-    );
+// Where there is one, the guest's tests say what it does.
+if (!mapperPresent() && process.geteuid?.() === 0) {
+  describe("a kernel without a device mapper", () => {
+    it("is told by one clear refusal", () => {
+      assert.throws(
+        () => openControl(),
+        (error) => error instanceof Problem && error.data.reason === "unsupported" && /dm_mod/.test(error.message),
+      );
+    });
   });
-});
+}
 
 describe("semaphores", () => {
   const key = 0x0d4d0000 | (process.pid & 0xffff) | 1;
