@@ -10,7 +10,8 @@ import { showRootStatus } from "./views/rootStatus";
 
 export function activate(context: vscode.ExtensionContext): void {
   if (process.platform !== "linux") {
-    context.subscriptions.push(...registerUnsupported());
+    const { commands } = context.extension.packageJSON.contributes as { commands: { command: string }[] };
+    context.subscriptions.push(...registerUnsupported(commands.map(({ command }) => command)));
     return;
   }
   const log = vscode.window.createOutputChannel("Diskloom", { log: true });

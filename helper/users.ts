@@ -21,7 +21,7 @@ export function mountsByDevice(entries: MountEntry[] = readMounts()): MountsByDe
       const options = [...new Set([...entry.options, ...entry.superOptions])];
       mounts.set(device, [
         ...(mounts.get(device) ?? []),
-        { target: entry.target, fileSystem: entry.fileSystem, options, readOnly: entry.options.includes("ro") },
+        { target: entry.target, fileSystem: entry.fileSystem, options, readOnly: options.includes("ro") },
       ]);
     }
   }

@@ -19,6 +19,12 @@ describe("loop/attach", { concurrency: false }, () => {
     writeFileSync(path, pattern(size, seed));
     return path;
   };
+  /** An image on a file system that can do direct I/O, whatever the temporary folder is on. */
+  const imageOnExt4 = (name: string) => {
+    const folder = scene.mount(scene.workshop.fileSystem("ext4", name, 16 * MiB), `${name}-mounted`, "-o", "loop");
+    writeFileSync(`${folder}/image`, pattern(MiB, 1));
+    return `${folder}/image`;
+  };
 
   it("binds an image and tells all that losetup tells", async () => {
     const path = image("plain.img");
@@ -125,7 +131,7 @@ describe("loop/attach", { concurrency: false }, () => {
   });
 
   it("directIo auto: on where the file system can, off where it can't or the offset isn't aligned", async () => {
-    const path = image("direct.img");
+    const path = imageOnExt4("direct");
     const direct = await attached(helper, { path });
     assert.equal(direct.directIo, true);
     assert.equal(sys(direct.device, "loop/dio"), "1");
@@ -144,7 +150,7 @@ describe("loop/attach", { concurrency: false }, () => {
   });
 
   it("directIo: what is demanded and can't be is refused and undone, never quietly dropped", async () => {
-    const path = image("demand.img");
+    const path = imageOnExt4("demand");
     const off = await attached(helper, { path, directIo: false });
     assert.equal(off.directIo, false);
     await detach(off.device);
@@ -156,7 +162,7 @@ describe("loop/attach", { concurrency: false }, () => {
       helper.request("loop/attach", { path, directIo: true, inMemory: true }),
       problem("unsupported"),
     );
-    assert.deepEqual(boundIn(scene.folder), []);
+    assert.ok(!boundIn(scene.folder).some((device) => imageOf(device) === path));
   });
 
   it("reference: up to 63 bytes of any characters", async () => {

@@ -9,6 +9,8 @@ import { boundIn, imageOf, pattern, quick, Scene, sys, until } from "./scene";
 /** How many helpers are killed at the same time, as the machine allows. */
 const LANES = 4;
 const MOMENTS = quick ? 40 : 500;
+/** About as long as an attach and detach take, in milliseconds. */
+const ROUND = process.env.DISKLOOM_GUEST ? 1500 : 120;
 
 describe("SIGKILL of the helper", { concurrency: false }, () => {
   let scene: Awaited<ReturnType<typeof Scene.set>>;
@@ -60,7 +62,7 @@ describe("SIGKILL of the helper", { concurrency: false }, () => {
         known = undefined;
       }
     })().catch(() => {});
-    await sleep(Math.random() * 120);
+    await sleep(Math.random() * ROUND);
     await helper.kill();
     helper.connection.dispose();
     await Promise.race([work, sleep(20)]);

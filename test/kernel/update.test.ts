@@ -111,8 +111,8 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
       { offset: MiB },
       { offset: 8 * KiB, sizeLimit: 2 * MiB },
       { sizeLimit: 1000 },
-      // Direct I/O can't be from there.
-      { offset: 100, sectorSize: 1024, directIo: true },
+      // Direct I/O can't be from there; on the guest's overlay, which has no sectors, it can be from anywhere.
+      ...(process.env.DISKLOOM_GUEST ? [] : [{ offset: 100, sectorSize: 1024, directIo: true }]),
     ]) {
       const { reason } = "directIo" in wish ? { reason: "unsupported" as const } : { reason: "invalid" as const };
       await assert.rejects(update({ device, ...wish }), problem(reason, {}));
