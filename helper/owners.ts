@@ -66,15 +66,23 @@ export function ownerOf(attachment: Attachment): number | undefined {
   }
 }
 
-/** @throws Problem notPermitted where the device is somebody else's and the caller hasn't confirmed to mean it */
-export function checkOwner(attachment: Attachment, caller: Caller, confirmed: boolean): void {
+/**
+ * @param device what it is called where it is spoken of
+ * @throws Problem notPermitted where the device is somebody else's and the caller hasn't confirmed to mean it
+ */
+export function checkOwner(
+  attachment: Attachment,
+  caller: Caller,
+  confirmed: boolean,
+  device = attachment.device,
+): void {
   const owner = ownerOf(attachment);
   if (owner === caller.uid || confirmed) {
     return;
   }
   const whose = owner === undefined ? "the system or another program" : (userById(owner)?.name ?? `user ${owner}`);
-  throw new Problem("notPermitted", `${attachment.device} was set up by ${whose}. Confirm that it may be changed.`, {
-    device: attachment.device,
+  throw new Problem("notPermitted", `${device} was set up by ${whose}. Confirm that it may be changed.`, {
+    device,
     foreign: true,
   });
 }

@@ -153,12 +153,12 @@ const diskSequence = v.optional(v.nullable(count));
 const confirmForeign = v.optional(v.boolean(), false);
 const named = { device: loopNode, diskSequence };
 const changed = { ...named, confirmForeign };
-const mapped = { device: mapperNode, diskSequence, confirmForeign };
 /** dm names and uuids have 128 and 129 bytes, a NUL included; what may be in them is the engine's to say. */
 const mapperName = v.pipe(text, v.nonEmpty("must not be empty"), v.maxBytes(127, "must be at most 127 bytes long"));
 const mapperUuid = v.pipe(text, v.maxBytes(128, "must be at most 128 bytes long"));
 /** For LSP's progress notifications, `$/progress`. */
 const workDoneToken = v.optional(v.union([v.string(), v.pipe(v.number(), v.safeInteger())]));
+const mapped = { device: mapperNode, diskSequence, confirmForeign, workDoneToken };
 const blockSize = v.pipe(
   v.number(),
   v.check((size) => [512, 1024, 2048, 4096].includes(size), "must be 512, 1024, 2048 or 4096"),
@@ -316,7 +316,6 @@ export const requests = {
     params: v.strictObject({
       ...mapped,
       whenBusy: v.optional(v.picklist(["refuse", "deferred", "unmount"]), "refuse"),
-      workDoneToken,
     }),
     result: v.object({ state: v.picklist(["removed", "pending"]), users: v.array(User) }),
   },

@@ -47,7 +47,7 @@ export function mapperHandlers(
   /** The request once the device is known to be the caller's: it is for this attachment of the device and no later one. */
   function owned<P extends Meant & { confirmForeign: boolean }>(params: P, control: DmControl): P {
     const found = attachment(findDevice(control, params.device).devnum);
-    checkOwner(found, caller, params.confirmForeign);
+    checkOwner(found, caller, params.confirmForeign, params.device);
     return { ...params, diskSequence: params.diskSequence ?? found.diskSequence };
   }
 
