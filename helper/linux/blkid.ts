@@ -5,6 +5,7 @@
 import koffi from "koffi";
 import { errnoName, KernelError } from "./errno";
 import type { OpenFile } from "./file";
+import { whenRoom } from "./room";
 
 const LIBRARY = "libblkid.so.1";
 
@@ -186,26 +187,32 @@ function failure(call: string, file: OpenFile): KernelError {
 }
 
 function safeprobe(blkid: Functions, probe: unknown, file: OpenFile): Promise<number> {
-  return new Promise((resolve, reject) => {
-    blkid.blkid_do_safeprobe.async(probe, (error: unknown, returned: unknown) => {
-      const outcome = Number(returned);
-      if (error) {
-        reject(error);
-      } else if (outcome === 0 || outcome === NOTHING || outcome === AMBIVALENT) {
-        resolve(outcome);
-      } else {
-        reject(failure("blkid_do_safeprobe", file));
-      }
-    });
-  });
+  return whenRoom(
+    () =>
+      new Promise((resolve, reject) => {
+        blkid.blkid_do_safeprobe.async(probe, (error: unknown, returned: unknown) => {
+          const outcome = Number(returned);
+          if (error) {
+            reject(error);
+          } else if (outcome === 0 || outcome === NOTHING || outcome === AMBIVALENT) {
+            resolve(outcome);
+          } else {
+            reject(failure("blkid_do_safeprobe", file));
+          }
+        });
+      }),
+  );
 }
 
 async function readTable(blkid: Functions, probe: unknown, type: string, uuid: string): Promise<FoundTable> {
-  const list = await new Promise<unknown>((resolve, reject) => {
-    blkid.blkid_probe_get_partitions.async(probe, (error: unknown, found: unknown) =>
-      error ? reject(error) : resolve(found),
-    );
-  });
+  const list = await whenRoom(
+    () =>
+      new Promise<unknown>((resolve, reject) => {
+        blkid.blkid_probe_get_partitions.async(probe, (error: unknown, found: unknown) =>
+          error ? reject(error) : resolve(found),
+        );
+      }),
+  );
   const partitions: TablePartition[] = [];
   const count = list ? Number(blkid.blkid_partlist_numof_partitions(list)) : 0;
   for (let index = 0; index < count; index++) {

@@ -4,6 +4,7 @@
  */
 import koffi from "koffi";
 import { errnoName, KernelError } from "./errno";
+import { whenRoom } from "./room";
 
 declare const fdBrand: unique symbol;
 /** An open file descriptor of this process. */
@@ -80,6 +81,14 @@ export function callAsync(
   what: readonly [call: string, target: string],
 ): Promise<number> {
   refuseNul(args, what);
+  return whenRoom(() => callOnPool(name, args, what));
+}
+
+function callOnPool(
+  name: FunctionName,
+  args: Argument[],
+  what: readonly [call: string, target: string],
+): Promise<number> {
   return new Promise((resolve, reject) => {
     functions[name].async(...args, (error: unknown, returned: unknown) => {
       // Two things are only right within this callback: errno is still that of the call, and naming the arguments
