@@ -73,7 +73,7 @@ errand("without a device, the view says what to do", async () => {
   await until("the welcome, or devices of others", async () =>
     loops().length > 0
       ? (await view.names()).length > 0
-      : /No disk image is attached\.\s*Attach and Mount Disk Image[^]*Attach Disk Image/.test(
+      : /No disk image is attached\.\s*Attach and Mount Disk Image[\s\S]*Attach Disk Image/.test(
           await view.welcome().innerText({ timeout: 1000 }),
         ),
   );
