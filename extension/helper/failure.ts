@@ -1,6 +1,6 @@
 /* Why a request failed, as the commands see it. */
 import * as v from "valibot";
-import { ResponseError } from "vscode-jsonrpc/node";
+import { ErrorCodes, ResponseError } from "vscode-jsonrpc/node";
 import { PROBLEM_CODE, ProblemData, type Reason } from "../../helper/protocol";
 
 // LSP's, from its specification: the client doesn't wait for an answer any more.
@@ -31,8 +31,21 @@ export function failureOf(error: unknown, gone: boolean): Failure {
       return new Failure(data.output.reason, error.message, data.output);
     }
   }
-  if (gone) {
+  if (gone || isLost(error)) {
     return new Failure("kernel", "The helper ended before it answered. The tree shows what has become of it.");
   }
   return new Failure("kernel", error instanceof Error ? error.message : String(error));
+}
+
+/** The helper ends before its session is known to have ended: then the request can't be sent, or has no answer to come. */
+function isLost(error: unknown): boolean {
+  const lost: number[] = [
+    ErrorCodes.MessageWriteError,
+    ErrorCodes.MessageReadError,
+    ErrorCodes.PendingResponseRejected,
+    ErrorCodes.ConnectionInactive,
+  ];
+  return error instanceof ResponseError
+    ? lost.includes(error.code)
+    : error instanceof Error && "code" in error && ["ERR_STREAM_DESTROYED", "EPIPE"].includes(String(error.code));
 }
