@@ -16,7 +16,7 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
   #items: DeviceItem[] = [];
   #parents = new Map<Item, Item>();
   #listed = false;
-  #failed = false;
+  #failure: string | undefined;
   /** Those that had nothing under them when VS Code saw them first: it leaves them closed when they get something. */
   #bare = new Set<string>();
   #toOpen: Item[] = [];
@@ -106,10 +106,11 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
     void vscode.commands.executeCommand("setContext", "diskloom.failed", this.model.failure !== undefined);
     if (this.model.failure !== undefined) {
       this.#tree.message = this.model.failure;
-    } else if (this.#failed) {
+    } else if (this.#failure !== undefined && this.#tree.message === this.#failure) {
+      // Not what has been said since: that another helper has taken the place of the one that failed.
       this.clearMessage();
     }
-    this.#failed = this.model.failure !== undefined;
+    this.#failure = this.model.failure;
     this.#noteGrown();
     this.#changed.fire();
     this.#openGrown();
