@@ -15,6 +15,7 @@ import { retry } from "../pause";
 import { Problem } from "../problem";
 import type { User } from "../protocol";
 import { LOOK, loopsByImage, mountsByDevice, SWAP, swapDevices } from "../users";
+import { withControl } from "./control";
 
 /** One of the devices that show bytes of the image. */
 interface Member {
@@ -37,8 +38,9 @@ export async function refuseInUse(path: string, { file, stat }: OpenedImage, sig
   const own = file.devnum();
   const [whole, members] = membersOf(own);
   refuseMounted(path, own, [...whole, ...members]);
-  await retry(async () => ((await isAnyClaimed(members)) ? undefined : true), {
-    // Programs that make or check a file system claim a device to see whether they may, and so do we.
+  // One helper at a time: asking is claiming for a moment, which another one would take for a use.
+  await retry(async () => ((await withControl(signal, () => isAnyClaimed(members))) ? undefined : true), {
+    // Programs that make or check a file system ask in the same way.
     limit: LOOK,
     signal,
     expired: () =>

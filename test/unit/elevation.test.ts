@@ -35,7 +35,6 @@ function machine(able: Partial<Machine> & { programs?: string[] } = {}): Machine
     isRoot: () => false,
     hasNoNewPrivileges: () => false,
     find: (program) => (able.programs?.includes(program) ? `/usr/bin/${program}` : undefined),
-    sudoObjection: async () => "sudo: a password is required",
     polkitAnswer: async () => "no",
     hasDesktop: () => false,
     ...able,
@@ -73,18 +72,20 @@ const [ROOT, SUDO, ASKPASS, POLKIT] = [
   "polkit",
 ];
 
+/** What `sudo -n` says as a rule. */
+const wantsPassword = { [SUDO]: "sudo: a password is required" };
+
 describe("which way to root is taken", () => {
   it("auto takes the first that can work", async () => {
-    const yes = async () => undefined;
-    const cases: [Machine, string][] = [
-      [machine({ isRoot: () => true, programs: ["sudo"], sudoObjection: yes }), ROOT],
-      [machine({ programs: ["sudo", "pkexec"], sudoObjection: yes }), SUDO],
-      [machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true }), ASKPASS],
-      [machine({ programs: ["pkexec"], hasDesktop: () => true }), POLKIT],
-      [machine({ programs: ["pkexec"], polkitAnswer: async () => "yes" }), POLKIT],
+    const cases: [Machine, string, Record<string, string>][] = [
+      [machine({ isRoot: () => true, programs: ["sudo"] }), ROOT, {}],
+      [machine({ programs: ["sudo", "pkexec"] }), SUDO, {}],
+      [machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true }), ASKPASS, wantsPassword],
+      [machine({ programs: ["pkexec"], hasDesktop: () => true }), POLKIT, {}],
+      [machine({ programs: ["pkexec"], polkitAnswer: async () => "yes" }), POLKIT, {}],
     ];
-    for (const [on, expected] of cases) {
-      const { by, log } = await chosen("auto", on);
+    for (const [on, expected, fails] of cases) {
+      const { by, log } = await chosen("auto", on, fails);
       assert.equal(by, expected);
       assert.equal(log.at(-1), `Becoming root by ${expected}.`);
     }
@@ -100,7 +101,7 @@ describe("which way to root is taken", () => {
   it("a setting allows no other way", async () => {
     const all = machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true });
     assert.match((await chosen("direct", all)).failure?.message ?? "", /doesn't run as root.*“auto”/);
-    assert.equal((await chosen("sudo", all)).by, ASKPASS);
+    assert.equal((await chosen("sudo", all, wantsPassword)).by, ASKPASS);
     assert.equal((await chosen("polkit", all)).by, POLKIT);
     // Who asks for polkit gets it, whoever is to answer; pkexec says so where nobody is.
     assert.equal((await chosen("polkit", machine({ programs: ["pkexec"] }))).by, POLKIT);
@@ -121,7 +122,7 @@ describe("which way to root is taken", () => {
 
   it("what turns out not to work makes room for the next way", async () => {
     const on = machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true });
-    const notAllowed = { [ASKPASS]: "alice is not in the sudoers file." };
+    const notAllowed = { ...wantsPassword, [ASKPASS]: "alice is not in the sudoers file." };
     assert.equal((await chosen("auto", on, notAllowed)).by, POLKIT);
     const { failure } = await chosen("sudo", on, notAllowed);
     assert.match(failure?.message ?? "", /Ask an administrator to let you use sudo/);
@@ -129,7 +130,7 @@ describe("which way to root is taken", () => {
 
   it("a wrong password and a refusal are the end", async () => {
     const on = machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true });
-    const wrong = await chosen("auto", on, { [ASKPASS]: "sudo: 3 incorrect password attempts" });
+    const wrong = await chosen("auto", on, { ...wantsPassword, [ASKPASS]: "sudo: 3 incorrect password attempts" });
     assert.match(wrong.failure?.message ?? "", /wrong too often/);
     assert.ok(!wrong.log.some((said) => said.includes(POLKIT)));
     const dismissed = await chosen("polkit", on, {
