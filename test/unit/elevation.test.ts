@@ -331,11 +331,13 @@ describe("the password's way to sudo", () => {
 
 describe("idle time", () => {
   const minutes = (milliseconds: number) => milliseconds / 60_000;
+  const notNeeded = async () => false;
 
   it("counts from the end of the last request, and not while one is under way", async () => {
     let expired = 0;
     const idle = new IdleTimer(
       () => minutes(60),
+      notNeeded,
       () => expired++,
     );
     idle.restart();
@@ -343,7 +345,6 @@ describe("idle time", () => {
     assert.equal(expired, 0);
     await Promise.all([idle.during(() => sleep(10)), idle.during(() => sleep(100))]);
     assert.equal(expired, 0);
-    assert.equal(idle.isBusy, false);
     await sleep(100);
     assert.equal(expired, 1);
   });
@@ -353,6 +354,7 @@ describe("idle time", () => {
       let expired = 0;
       const idle = new IdleTimer(
         () => value,
+        notNeeded,
         () => expired++,
       );
       idle.restart();
@@ -360,5 +362,48 @@ describe("idle time", () => {
       idle.stop();
       assert.equal(expired, 0);
     }
+  });
+
+  it("is no end while it is needed, as by a device that would go with it; once it isn't, it is", async () => {
+    const events: string[] = [];
+    const answers = [true, true, false];
+    await new Promise<void>((resolve) => {
+      const idle = new IdleTimer(
+        () => minutes(5),
+        async () => {
+          events.push("asked");
+          return answers.shift() ?? assert.fail("asked on after the end");
+        },
+        () => {
+          events.push("expired");
+          resolve();
+        },
+      );
+      idle.restart();
+    });
+    assert.deepEqual(events, ["asked", "asked", "asked", "expired"]);
+  });
+
+  it("is no end either where a request comes while that is asked", async () => {
+    let expired = 0;
+    let asked = 0;
+    const idle: IdleTimer = new IdleTimer(
+      () => minutes(5),
+      async () => {
+        // The second time nobody comes.
+        if (++asked === 1) {
+          await idle.during(async () => {});
+          assert.equal(expired, 0);
+        }
+        return false;
+      },
+      () => expired++,
+    );
+    idle.restart();
+    const end = performance.now() + 30_000;
+    while (expired === 0 && performance.now() < end) {
+      await sleep(5);
+    }
+    assert.deepEqual([asked, expired], [2, 1]);
   });
 });
