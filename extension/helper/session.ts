@@ -1,4 +1,5 @@
 /* One helper, driven by vscode-languageclient from `initialize` to `exit`. */
+import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import type * as vscode from "vscode";
 import {
@@ -106,6 +107,8 @@ export class Session {
       return session;
     } catch (error) {
       await session.stop();
+      // Writing to it can fail before what it said has been read.
+      await Promise.race([helper.ended, sleep(STOP_TIMEOUT)]);
       throw new StartError(helper.said().trim() || messageOf(error));
     }
   }

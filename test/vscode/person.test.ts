@@ -69,7 +69,6 @@ function attached(name: string): Promise<Loop> {
 errand("without a device, the view says what to do", async () => {
   await view.open();
   // Others may use loop devices on this machine, and begin or end that at any moment: then there is something to show.
-  // For its first moments no window is trusted, and the words are others.
   await until("the welcome, or devices of others", async () =>
     loops().length > 0
       ? (await view.names()).length > 0
