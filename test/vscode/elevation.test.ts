@@ -388,6 +388,36 @@ test("the helper ends with the window, and so does all that made it root", { tim
   await untilAllEnded();
 });
 
+const extensionHosts = () => processes().filter(({ command }) => command.includes("--type=extensionHost"));
+
+for (const [setting, unlock] of [
+  ["sudo", () => enter(FIRST, PASSWORD)],
+  ["polkit", async () => {}],
+] as const) {
+  test(`a helper that is root by ${setting} ends with an extension host that is killed`, {
+    timeout: 120_000,
+  }, async () => {
+    const { page } = seat.browser;
+    configure({ "diskloom.elevation": setting });
+    await page.goto(place.served.address({ folder: shop.path("images") }));
+    let root = 0;
+    await seat.person.does(`root by ${setting}`, async () => {
+      await askToAttach();
+      await unlock();
+      await untilAttached();
+      await untilHelperOf(0);
+      root = place.helpers()[0]?.pid ?? 0;
+    });
+    for (const { pid } of extensionHosts()) {
+      process.kill(pid, "SIGKILL");
+    }
+    await until("its end", () => root > 0 && !place.helpers().some(({ pid }) => pid === root));
+    // VS Code starts another extension host by itself.
+    await page.goto("about:blank");
+    await untilAllEnded();
+  });
+}
+
 test("no password was in an argument, an environment, a log or a file", () => {
   assert.ok(witness.looks > 100);
   assert.deepEqual([...witness.seen], []);
