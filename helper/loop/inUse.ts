@@ -17,6 +17,9 @@ import type { User } from "../protocol";
 import { LOOK, loopsByImage, mountsByDevice, SWAP, swapDevices } from "../users";
 import { withControl } from "./control";
 
+/** The unit of `blocks`, stat(2). */
+const STAT_BLOCK = 512n;
+
 /** One of the devices that show bytes of the image. */
 interface Member {
   /** The kernel's name: "loop3p1". */
@@ -53,7 +56,11 @@ export async function refuseInUse(path: string, { file, stat }: OpenedImage, sig
   });
 }
 
-function refuseSwapFile(path: string, { dev, ino }: BigIntStats): void {
+function refuseSwapFile(path: string, { dev, ino, size, blocks }: BigIntStats): void {
+  // The kernel takes no file with holes, which most images have: those are attached without a further look.
+  if (blocks * STAT_BLOCK < size) {
+    return;
+  }
   const isImage = (file: string) => {
     const found = statSync(file, { bigint: true, throwIfNoEntry: false });
     return found?.dev === dev && found.ino === ino;
