@@ -92,6 +92,12 @@ async function untilWelcome(words: RegExp): Promise<void> {
   );
 }
 
+async function trust(): Promise<void> {
+  const { person } = seat;
+  await person.palette("Workspaces: Manage Workspace Trust");
+  await person.page.locator(".workspace-trust-editor").getByRole("button", { name: "Trust", exact: true }).click();
+}
+
 const ofThose = (titles: string[]) => titles.filter((title) => needRoot.includes(title));
 
 errand("untrusted: neither explorer, palette nor tree offers a command that needs root", async (person) => {
@@ -119,9 +125,20 @@ errand("untrusted: devices are shown, to be looked at only", async (person) => {
   await view.untilGone({ device });
 });
 
+errand(
+  "untrusted: the disk map shows an image, and offers no button for it; trusted, it does at once",
+  async (person) => {
+    await person.openView("Explorer");
+    await person.contextMenu(person.treeItem("one.img"), "Show Disk Map");
+    const map = await person.webview("Disk Map: one.img");
+    await map.getByRole("heading", { name: "one.img" }).waitFor();
+    assert.deepEqual(ofThose(await map.getByRole("button").allInnerTexts()), []);
+    await trust();
+    await map.getByRole("button", { name: "Attach as Loop Device" }).waitFor();
+  },
+);
+
 errand("trusted: they are there, and work", async (person) => {
-  await person.palette("Workspaces: Manage Workspace Trust");
-  await person.page.locator(".workspace-trust-editor").getByRole("button", { name: "Trust", exact: true }).click();
   await person.openView("Explorer");
   const entries = await offered(person.treeItem("one.img"), "Attach as Loop Device");
   assert.deepEqual(ofThose(entries).sort(), ["Attach and Mount", "Attach as Loop Device"]);
