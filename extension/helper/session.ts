@@ -40,8 +40,15 @@ export interface RequestOptions {
 
 /** What fails is told by the command that it fails for, in a message of its own. */
 class QuietClient extends LanguageClient {
+  /** Before, whoever starts it tells why that failed, which can be as common as that sudo wants a password. */
+  started = false;
+
   override error(message: string, data?: unknown): void {
-    super.error(message, data, false);
+    if (this.started) {
+      super.error(message, data, false);
+    } else {
+      super.debug(message, data, false);
+    }
   }
 }
 
@@ -51,7 +58,7 @@ export class Session {
   /** Set once it has started. */
   info: HelperInfo | undefined;
   #ended = false;
-  readonly #client: LanguageClient;
+  readonly #client: QuietClient;
   readonly #helper: RunningHelper;
 
   private constructor(helper: RunningHelper, log: vscode.LogOutputChannel, listener: SessionListener) {
@@ -103,6 +110,7 @@ export class Session {
     try {
       await Promise.race([session.#client.start(), endOf(helper)]);
       session.info = await session.request("helper/info", {});
+      session.#client.started = true;
       helper.started?.();
       return session;
     } catch (error) {
