@@ -170,7 +170,7 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
     const other = await attached(root, { path: image("roots.img", 0, 0o600) });
     await assert.rejects(
       helper.request("loop/detach", { device: other.device }),
-      problem("notPermitted", { foreign: true, says: /set up by root/ }),
+      problem("notPermitted", { foreign: true, says: /set up by root, not by you\.$/ }),
     );
     await root.request("loop/detach", { device: other.device });
     assert.deepEqual(scene.bound(), []);
