@@ -261,12 +261,13 @@ function becomeRoot(setting: Wish["setting"], ...restrictions: string[]): Outcom
   const user = ["setpriv", `--reuid=${USER.uid}`, `--regid=${USER.uid}`, "--clear-groups", ...restrictions];
   const program = [process.execPath, "/mnt/dist/test/vscode/become-root.js"];
   const wish: Wish = { helper: "/mnt/dist/helper.js", setting, password: PASSWORD };
-  const output = execFileSync(
+  const { status, stdout } = spawnSync(
     "nsenter",
     ["--target", String(place.init), "--mount", "--pid", "--", ...user, "env", "-i", "PATH=/usr/bin:/bin", ...program],
     { input: JSON.stringify(wish), encoding: "utf8", stdio: ["pipe", "pipe", "inherit"], cwd: "/" },
   );
-  return JSON.parse(output);
+  assert.equal(status, 0);
+  return JSON.parse(stdout);
 }
 
 /** What sudo allows the user while something is done. */
