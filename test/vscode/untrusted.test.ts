@@ -36,7 +36,11 @@ before(async () => {
   served = await serve({
     vsix: [await packaged()],
     workspaceTrust: true,
-    settings: { "security.workspace.trust.startupPrompt": "never" },
+    settings: {
+      "security.workspace.trust.startupPrompt": "never",
+      // The editor in which one trusts a folder is to be one among others, not above all.
+      "workbench.editor.useModal": "off",
+    },
   });
   seat = await takeSeat(served, "untrusted", { folder: shop.folder, viewport: ROOMY });
   view = new DevicesView(seat.person);
@@ -138,10 +142,8 @@ errand("the disk map shows an image, but its buttons only once the folder is tru
   assert.deepEqual(ofThose(untrusted), []);
   await person.palette("Workspaces: Manage Workspace Trust");
   await person.page.locator(".workspace-trust-editor").getByRole("button", { name: "Trust", exact: true }).click();
+  await person.page.locator(".tab").filter({ hasText: "Disk Map: one.img" }).click();
   await until("its button", async () => (await buttonsOfMap("one.img"))?.includes("Attach as Loop Device"));
-  // That editor lies over all others.
-  await person.page.keyboard.press("Escape");
-  await person.page.locator(".workspace-trust-editor").waitFor({ state: "detached" });
 });
 
 errand("trusted: they are there, and work", async (person) => {
