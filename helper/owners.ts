@@ -80,8 +80,11 @@ export function checkOwner(
   if (owner === caller.uid || confirmed) {
     return;
   }
-  const whose = owner === undefined ? "the system or another program" : (userById(owner)?.name ?? `user ${owner}`);
-  throw new Problem("notPermitted", `${device} was set up by ${whose}. Confirm that it may be changed.`, {
+  const whose =
+    owner === undefined
+      ? "the system or another program, not by Diskloom"
+      : `${userById(owner)?.name ?? `user ${owner}`}, not by you`;
+  throw new Problem("notPermitted", `${device} was set up by ${whose}.`, {
     device,
     foreign: true,
   });

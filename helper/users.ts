@@ -3,6 +3,7 @@ import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { type Devnum, devnum } from "./linux/devnum";
 import { deviceUnder, type MountEntry, readMounts } from "./linux/mountinfo";
 import { numberOfNode } from "./linux/node";
+import { readSwaps } from "./linux/swaps";
 import { devnumOf, diskFolder, holdersOf, list, partitionsOf, readBytes } from "./linux/sysfs";
 import { pauseRandomly } from "./pause";
 import type { Mount, User } from "./protocol";
@@ -69,7 +70,7 @@ export async function usersOf(disk: string, { processes = true, onMounts = false
       users.push(...allHoldersOf(folder, number, loops).map((device): User => ({ kind: "holder", device })));
     }
   }
-  for (const swap of await swapDevices()) {
+  for (const swap of swapDevices()) {
     if (numbers.has(swap)) {
       users.push({ kind: "mount", target: SWAP });
     }
@@ -93,9 +94,9 @@ export async function lastingUsersOf(disk: string, signal: AbortSignal): Promise
   }
 }
 
-async function swapDevices(): Promise<Devnum[]> {
-  const [, ...lines] = (await readFile("/proc/swaps", "utf8").catch(() => "")).split("\n");
-  return lines.flatMap((line) => numberOfNode(line.split(/\s+/)[0] ?? "") ?? []);
+/** The devices that are swap space. */
+export function swapDevices(): Devnum[] {
+  return readSwaps().flatMap((path) => numberOfNode(path) ?? []);
 }
 
 async function processesUsing(numbers: ReadonlySet<Devnum>, onMounts: boolean): Promise<User[]> {

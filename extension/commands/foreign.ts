@@ -20,8 +20,8 @@ export async function confirmingForeign<T>(
       throw error;
     }
     const button = `${deed} Anyway`;
-    const options = { modal: true, detail: about };
-    const chosen = await vscode.window.showWarningMessage(error.message, options, button);
+    const options = { modal: true, detail: `Whoever did that may still need it as it is.\n${about}` };
+    const chosen = await vscode.window.showWarningMessage(`${error.message} ${deed} it anyway?`, options, button);
     return chosen === button ? await run({ confirmForeign: true }) : undefined;
   }
 }

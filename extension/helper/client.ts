@@ -38,7 +38,11 @@ export class HelperClient implements vscode.Disposable {
   #elevating: Promise<Session> | undefined;
   #deaths: number[] = [];
   #disposed = false;
-  readonly #idle = new IdleTimer(idleMinutes, () => void this.#endIdle());
+  readonly #idle = new IdleTimer(
+    idleMinutes,
+    () => this.#isHolding(),
+    () => void this.#endIdle(),
+  );
   readonly #configuration: vscode.Disposable;
 
   constructor(
@@ -198,21 +202,18 @@ export class HelperClient implements vscode.Disposable {
     this.#devicesChanged.fire();
   }
 
+  /** Whether devices would go with the helper: those that are to go with their last user, and have none yet. */
+  async #isHolding(): Promise<boolean> {
+    const { holds = 0 } = (await this.rootInfo().catch(() => undefined)) ?? {};
+    return holds > 0;
+  }
+
   /** Where we are root ourselves, another helper would be just as much, so there is nothing to win. */
   async #endIdle(): Promise<void> {
     if (!this.#root || thisMachine.isRoot()) {
       return;
     }
     try {
-      const { holds = 0 } = (await this.rootInfo()) ?? {};
-      if (this.#idle.isBusy) {
-        return;
-      }
-      if (holds > 0) {
-        // They would go with it. It is looked at again after as long a time.
-        this.#idle.restart();
-        return;
-      }
       this.log.info("The helper has had nothing to do as root for a while, and is ended.");
       await this.stopRoot();
     } catch (error) {

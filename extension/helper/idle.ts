@@ -10,10 +10,12 @@ export class IdleTimer {
 
   /**
    * @param minutes 0: never
-   * @param expired called each time that it was idle for so long
+   * @param isNeeded asked when it was idle for so long, and again after as long a time where it has to stay
+   * @param expired called each time that it was idle for so long, and isn't needed
    */
   constructor(
     readonly minutes: () => number,
+    readonly isNeeded: () => Promise<boolean>,
     readonly expired: () => void,
   ) {}
 
@@ -29,21 +31,30 @@ export class IdleTimer {
     }
   }
 
-  get isBusy(): boolean {
-    return this.#underWay > 0;
-  }
-
   /** Begins to wait anew. */
   restart(): void {
     this.stop();
     const minutes = this.minutes();
     if (this.#underWay === 0 && minutes > 0) {
-      this.#timer = setTimeout(this.expired, Math.min(minutes * MINUTE, LONGEST));
+      this.#timer = setTimeout(() => void this.#expire(), Math.min(minutes * MINUTE, LONGEST));
     }
   }
 
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  async #expire(): Promise<void> {
+    this.#timer = undefined;
+    const needed = await this.isNeeded();
+    // A request may have come meanwhile; it is waited anew from its end on.
+    if (this.#underWay === 0 && this.#timer === undefined) {
+      if (needed) {
+        this.restart();
+      } else {
+        this.expired();
+      }
+    }
   }
 }

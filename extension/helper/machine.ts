@@ -18,8 +18,6 @@ export interface Machine {
   hasNoNewPrivileges(): boolean;
   /** The path of a system's program, `undefined` where there is none. */
   find(program: string): string | undefined;
-  /** What sudo says where it doesn't run a program without asking for a password; `undefined` where it does. */
-  sudoObjection(sudo: string): Promise<string | undefined>;
   /** Whether polkit lets us through unasked, would ask if there is somebody to ask by, or refuses. */
   polkitAnswer(): Promise<"yes" | "asks" | "no">;
   /** Whether there is a desktop, which has a dialog of polkit's. */
@@ -42,13 +40,9 @@ export const thisMachine: Machine = {
     SYSTEM_PATH.split(":")
       .map((folder) => join(folder, program))
       .find(isExecutable),
-  sudoObjection: async (sudo) => {
-    const { status, said } = await run(sudo, ["-n", "true"]);
-    return status === 0 ? undefined : said;
-  },
   polkitAnswer: async () => {
     const action = ["--action-id", "org.freedesktop.policykit.exec", "--process", String(process.pid)];
-    const { status } = await run("pkcheck", action);
+    const status = await statusOf("pkcheck", action);
     // pkcheck(1): 2 is a challenge that it was told not to let anybody answer.
     return status === 0 ? "yes" : status === 2 ? "asks" : "no";
   },
@@ -72,11 +66,9 @@ function isExecutable(path: string): boolean {
   }
 }
 
-function run(program: string, args: string[]): Promise<{ status: number; said: string }> {
-  const options = { env: { PATH: SYSTEM_PATH, LANG: "C.UTF-8" }, cwd: "/", timeout: PATIENCE };
+function statusOf(program: string, args: string[]): Promise<number> {
+  const options = { env: { PATH: SYSTEM_PATH }, cwd: "/", timeout: PATIENCE };
   return new Promise((resolve) => {
-    const child = execFile(program, args, options, (error, _, stderr) => {
-      resolve({ status: error ? (child.exitCode ?? -1) : 0, said: stderr.trim() || (error?.message ?? "") });
-    });
+    const child = execFile(program, args, options, (error) => resolve(error ? (child.exitCode ?? -1) : 0));
   });
 }

@@ -57,7 +57,7 @@ async function start(helper: Command, listen: Listener, program: string): Promis
       output.destroy();
       runner.close();
     };
-    return { input, output, said: runner.said, started: () => folder.remove(), close };
+    return { input, output, said: runner.said, ended: runner.ended, started: () => folder.remove(), close };
   } catch (error) {
     pipes?.input.destroy();
     pipes?.output.destroy();

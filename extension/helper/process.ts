@@ -30,11 +30,14 @@ export function spawnHelper(
     });
     // Writing to one that has ended; that it has, its stdout tells.
     child.stdin.on("error", () => {});
+    // After stderr's last line, too, which the end of stdout can be ahead of.
+    const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     child.once("spawn", () =>
       resolve({
         input: child.stdin,
         output: child.stdout,
         said: () => said,
+        ended,
         close() {
           child.stdin.end();
           // Ends what still waits for a password. A helper takes it for the end of stdin, and what is root isn't ours

@@ -1,4 +1,5 @@
 /* One helper, driven by vscode-languageclient from `initialize` to `exit`. */
+import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import type * as vscode from "vscode";
 import {
@@ -39,8 +40,15 @@ export interface RequestOptions {
 
 /** What fails is told by the command that it fails for, in a message of its own. */
 class QuietClient extends LanguageClient {
+  /** Before, whoever starts it tells why that failed, which can be as common as that sudo wants a password. */
+  started = false;
+
   override error(message: string, data?: unknown): void {
-    super.error(message, data, false);
+    if (this.started) {
+      super.error(message, data, false);
+    } else {
+      super.debug(message, data, false);
+    }
   }
 }
 
@@ -50,7 +58,7 @@ export class Session {
   /** Set once it has started. */
   info: HelperInfo | undefined;
   #ended = false;
-  readonly #client: LanguageClient;
+  readonly #client: QuietClient;
   readonly #helper: RunningHelper;
 
   private constructor(helper: RunningHelper, log: vscode.LogOutputChannel, listener: SessionListener) {
@@ -102,10 +110,13 @@ export class Session {
     try {
       await Promise.race([session.#client.start(), endOf(helper)]);
       session.info = await session.request("helper/info", {});
+      session.#client.started = true;
       helper.started?.();
       return session;
     } catch (error) {
       await session.stop();
+      // Writing to it can fail before what it said has been read.
+      await Promise.race([helper.ended, sleep(STOP_TIMEOUT)]);
       throw new StartError(helper.said().trim() || messageOf(error));
     }
   }

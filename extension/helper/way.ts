@@ -9,6 +9,8 @@ export interface RunningHelper {
   readonly output: Readable;
   /** The end of what it, or what was to make it root, has said on stderr. */
   said(): string;
+  /** Resolves once it has ended and all that it said is known. */
+  readonly ended: Promise<void>;
   /** It has answered: what was only there to start it can go. */
   started?(): void;
   /** Closes its stdin, which ends it, and takes away all that was there for it. Can be called twice. */

@@ -16,8 +16,8 @@ export interface MountEntry {
   superOptions: string[];
 }
 
-// Space, tab, newline, backslash and "#" are written as their octal bytes.
-function unescapeOctal(field: string): string {
+/** A path as the kernel lists it: space, tab, newline, backslash and "#" are written as their octal bytes. */
+export function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 

@@ -24,6 +24,7 @@ import type { Work } from "../work";
 import { noDirectIo, type Setup } from "./configure";
 import { attachmentOf } from "./device";
 import { hold } from "./held";
+import { refuseInUse } from "./inUse";
 import { copyToMemory } from "./memory";
 import type { Extent, Overlap } from "./overlap";
 import { changeSettings, underneath, withFlag } from "./settings";
@@ -48,6 +49,7 @@ type Describe = (disk: string) => Promise<LoopDevice>;
 export async function attach(wish: Wish, caller: Caller, work: Work, describe: Describe): Promise<Attached> {
   using opened = openedImage(caller, wish);
   const { file, stat } = opened.image;
+  await refuseInUse(wish.path, opened.image, work.signal);
   const block = stat.isBlockDevice();
   const size = Number(block ? deviceSize(file) : stat.size);
   if (block && servesAsItIs(wish, file)) {

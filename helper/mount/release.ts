@@ -38,11 +38,10 @@ function choose(wish: Wish, book: MountBook): MountEntry[] {
   const chosen = wish.confirmForeign ? all : all.filter((mount) => book.has(mount));
   const [first] = all;
   if (first && chosen.length === 0) {
-    throw new Problem(
-      "notPermitted",
-      `${first.target} was mounted by the system or another program. Confirm that it may be unmounted.`,
-      { foreign: true, users: [{ kind: "mount", target: first.target }] },
-    );
+    throw new Problem("notPermitted", `${first.target} was mounted by the system, another user or another program.`, {
+      foreign: true,
+      users: [{ kind: "mount", target: first.target }],
+    });
   }
   return chosen.reverse();
 }

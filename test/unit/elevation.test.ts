@@ -35,7 +35,6 @@ function machine(able: Partial<Machine> & { programs?: string[] } = {}): Machine
     isRoot: () => false,
     hasNoNewPrivileges: () => false,
     find: (program) => (able.programs?.includes(program) ? `/usr/bin/${program}` : undefined),
-    sudoObjection: async () => "sudo: a password is required",
     polkitAnswer: async () => "no",
     hasDesktop: () => false,
     ...able,
@@ -73,18 +72,20 @@ const [ROOT, SUDO, ASKPASS, POLKIT] = [
   "polkit",
 ];
 
+/** What `sudo -n` says as a rule. */
+const wantsPassword = { [SUDO]: "sudo: a password is required" };
+
 describe("which way to root is taken", () => {
   it("auto takes the first that can work", async () => {
-    const yes = async () => undefined;
-    const cases: [Machine, string][] = [
-      [machine({ isRoot: () => true, programs: ["sudo"], sudoObjection: yes }), ROOT],
-      [machine({ programs: ["sudo", "pkexec"], sudoObjection: yes }), SUDO],
-      [machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true }), ASKPASS],
-      [machine({ programs: ["pkexec"], hasDesktop: () => true }), POLKIT],
-      [machine({ programs: ["pkexec"], polkitAnswer: async () => "yes" }), POLKIT],
+    const cases: [Machine, string, Record<string, string>][] = [
+      [machine({ isRoot: () => true, programs: ["sudo"] }), ROOT, {}],
+      [machine({ programs: ["sudo", "pkexec"] }), SUDO, {}],
+      [machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true }), ASKPASS, wantsPassword],
+      [machine({ programs: ["pkexec"], hasDesktop: () => true }), POLKIT, {}],
+      [machine({ programs: ["pkexec"], polkitAnswer: async () => "yes" }), POLKIT, {}],
     ];
-    for (const [on, expected] of cases) {
-      const { by, log } = await chosen("auto", on);
+    for (const [on, expected, fails] of cases) {
+      const { by, log } = await chosen("auto", on, fails);
       assert.equal(by, expected);
       assert.equal(log.at(-1), `Becoming root by ${expected}.`);
     }
@@ -100,7 +101,7 @@ describe("which way to root is taken", () => {
   it("a setting allows no other way", async () => {
     const all = machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true });
     assert.match((await chosen("direct", all)).failure?.message ?? "", /doesn't run as root.*“auto”/);
-    assert.equal((await chosen("sudo", all)).by, ASKPASS);
+    assert.equal((await chosen("sudo", all, wantsPassword)).by, ASKPASS);
     assert.equal((await chosen("polkit", all)).by, POLKIT);
     // Who asks for polkit gets it, whoever is to answer; pkexec says so where nobody is.
     assert.equal((await chosen("polkit", machine({ programs: ["pkexec"] }))).by, POLKIT);
@@ -121,7 +122,7 @@ describe("which way to root is taken", () => {
 
   it("what turns out not to work makes room for the next way", async () => {
     const on = machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true });
-    const notAllowed = { [ASKPASS]: "alice is not in the sudoers file." };
+    const notAllowed = { ...wantsPassword, [ASKPASS]: "alice is not in the sudoers file." };
     assert.equal((await chosen("auto", on, notAllowed)).by, POLKIT);
     const { failure } = await chosen("sudo", on, notAllowed);
     assert.match(failure?.message ?? "", /Ask an administrator to let you use sudo/);
@@ -129,7 +130,7 @@ describe("which way to root is taken", () => {
 
   it("a wrong password and a refusal are the end", async () => {
     const on = machine({ programs: ["sudo", "pkexec"], hasDesktop: () => true });
-    const wrong = await chosen("auto", on, { [ASKPASS]: "sudo: 3 incorrect password attempts" });
+    const wrong = await chosen("auto", on, { ...wantsPassword, [ASKPASS]: "sudo: 3 incorrect password attempts" });
     assert.match(wrong.failure?.message ?? "", /wrong too often/);
     assert.ok(!wrong.log.some((said) => said.includes(POLKIT)));
     const dismissed = await chosen("polkit", on, {
@@ -330,11 +331,13 @@ describe("the password's way to sudo", () => {
 
 describe("idle time", () => {
   const minutes = (milliseconds: number) => milliseconds / 60_000;
+  const notNeeded = async () => false;
 
   it("counts from the end of the last request, and not while one is under way", async () => {
     let expired = 0;
     const idle = new IdleTimer(
       () => minutes(60),
+      notNeeded,
       () => expired++,
     );
     idle.restart();
@@ -342,7 +345,6 @@ describe("idle time", () => {
     assert.equal(expired, 0);
     await Promise.all([idle.during(() => sleep(10)), idle.during(() => sleep(100))]);
     assert.equal(expired, 0);
-    assert.equal(idle.isBusy, false);
     await sleep(100);
     assert.equal(expired, 1);
   });
@@ -352,6 +354,7 @@ describe("idle time", () => {
       let expired = 0;
       const idle = new IdleTimer(
         () => value,
+        notNeeded,
         () => expired++,
       );
       idle.restart();
@@ -359,5 +362,48 @@ describe("idle time", () => {
       idle.stop();
       assert.equal(expired, 0);
     }
+  });
+
+  it("is no end while it is needed, as by a device that would go with it; once it isn't, it is", async () => {
+    const events: string[] = [];
+    const answers = [true, true, false];
+    await new Promise<void>((resolve) => {
+      const idle = new IdleTimer(
+        () => minutes(5),
+        async () => {
+          events.push("asked");
+          return answers.shift() ?? assert.fail("asked on after the end");
+        },
+        () => {
+          events.push("expired");
+          resolve();
+        },
+      );
+      idle.restart();
+    });
+    assert.deepEqual(events, ["asked", "asked", "asked", "expired"]);
+  });
+
+  it("is no end either where a request comes while that is asked", async () => {
+    let expired = 0;
+    let asked = 0;
+    const idle: IdleTimer = new IdleTimer(
+      () => minutes(5),
+      async () => {
+        // The second time nobody comes.
+        if (++asked === 1) {
+          await idle.during(async () => {});
+          assert.equal(expired, 0);
+        }
+        return false;
+      },
+      () => expired++,
+    );
+    idle.restart();
+    const end = performance.now() + 30_000;
+    while (expired === 0 && performance.now() < end) {
+      await sleep(5);
+    }
+    assert.deepEqual([asked, expired], [2, 1]);
   });
 });

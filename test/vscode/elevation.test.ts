@@ -6,8 +6,10 @@ import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import test, { after, afterEach, before } from "node:test";
 import { pathToFileURL } from "node:url";
+import { sudoRefusal } from "../../extension/helper/advice";
 import { root } from "../helper";
 import { MiB, Workshop } from "../images";
+import type { Outcome, Wish } from "./become-root";
 import { DevicesView } from "./devices-view";
 import { loopOf, loopsUnder, losetup, losetupDetach, releaseAllUnder } from "./loops";
 import { packaged, ROOMY, type Seat, takeSeat } from "./seat";
@@ -254,6 +256,86 @@ errand("“direct” says that this isn't root", async (person) => {
   assert.match(toast.text, /doesn't run as root\. Set “diskloom\.elevation” to “auto”/);
 });
 
+/** Becomes root as the extension does, in a process of the user's of which more can be demanded than of a VS Code. */
+function becomeRoot(setting: Wish["setting"], ...restrictions: string[]): Outcome {
+  const user = ["setpriv", `--reuid=${USER.uid}`, `--regid=${USER.uid}`, "--clear-groups", ...restrictions];
+  const program = [process.execPath, "/mnt/dist/test/vscode/become-root.js"];
+  const wish: Wish = { helper: "/mnt/dist/helper.js", setting, password: PASSWORD };
+  const { status, stdout } = spawnSync(
+    "nsenter",
+    ["--target", String(place.init), "--mount", "--pid", "--", ...user, "env", "-i", "PATH=/usr/bin:/bin", ...program],
+    { input: JSON.stringify(wish), encoding: "utf8", stdio: ["pipe", "pipe", "inherit"], cwd: "/" },
+  );
+  assert.equal(status, 0);
+  return JSON.parse(stdout);
+}
+
+/** What sudo allows the user while something is done. */
+function allowing<T>(sudoers: string, body: () => T): T {
+  place.allow(`Defaults timestamp_timeout=0\n${sudoers}\n`);
+  try {
+    return body();
+  } finally {
+    place.allow(SUDOERS);
+  }
+}
+
+const NEEDS = "Diskloom needs root rights for that.";
+
+test("“no new privileges”: nothing is tried, and it is said what to do; sudo itself says the same", () => {
+  for (const setting of ["auto", "sudo", "polkit"] as const) {
+    const { failure, asked } = becomeRoot(setting, "--no-new-privs");
+    assert.match(failure ?? "", new RegExp(`^${NEEDS} .*“no new privileges”.*Start it another way`));
+    assert.equal(asked, 0);
+  }
+  const script = `setpriv --reuid=${USER.uid} --clear-groups --no-new-privs sudo -n true 2>&1 || true`;
+  assert.match(sudoRefusal(inside(script)).advice, /“no new privileges”.*Start it another way/);
+});
+
+test("“requiretty”: it is said what that is and what to do, and nobody is asked for a password", () => {
+  const { failure, asked } = allowing(`Defaults requiretty\n${USER.name} ALL=(root) ALL`, () => becomeRoot("auto"));
+  assert.match(failure ?? "", new RegExp(`^${NEEDS} sudo demands a terminal here \\(“requiretty” in sudoers\\)`));
+  assert.match(
+    failure ?? "",
+    /Ask an administrator to take that out for you, or set “diskloom\.elevation” to “polkit”/,
+  );
+  assert.equal(asked, 0);
+});
+
+test("not in sudoers: an administrator is to be asked", () => {
+  const { failure, asked } = allowing("", () => becomeRoot("sudo"));
+  assert.match(failure ?? "", new RegExp(`^${NEEDS} .*\\(sudoers\\)\\. Ask an administrator`));
+  // sudo tells nobody who hasn't proved to be the user.
+  assert.equal(asked, 1);
+});
+
+test("no sudo: it is to be installed", () => {
+  inside("mount --bind /dev/null /usr/bin/sudo");
+  try {
+    const { failure } = becomeRoot("sudo");
+    assert.match(failure ?? "", new RegExp(`^${NEEDS} There is no sudo here\\. Install it`));
+  } finally {
+    inside("umount /usr/bin/sudo");
+  }
+});
+
+test("sudo without a password for another program only is no such sudo for us: the password is asked for", () => {
+  const { by, uid, asked, log } = allowing(
+    `${USER.name} ALL=(root) ALL\n${USER.name} ALL=(root) NOPASSWD: /usr/bin/true`,
+    () => becomeRoot("auto"),
+  );
+  assert.deepEqual([by, uid, asked], ["sudo with a password", 0, 1]);
+  assert.ok(log.includes("sudo without a password failed: sudo: a password is required"), log.join("\n"));
+});
+
+test("sudo without a password for us only is one: nobody is asked", () => {
+  const { by, uid, asked } = allowing(
+    `${USER.name} ALL=(root) ALL\n${USER.name} ALL=(root) NOPASSWD: /usr/bin/env`,
+    () => becomeRoot("auto"),
+  );
+  assert.deepEqual([by, uid, asked], ["sudo without a password", 0, 0]);
+});
+
 errand("polkit without anybody to ask by says so", async (person) => {
   configure({ "diskloom.elevation": "polkit" });
   inside("mkdir -p /run/dbus && dbus-daemon --system --fork --nopidfile --syslog-only");
@@ -306,6 +388,36 @@ test("the helper ends with the window, and so does all that made it root", { tim
   });
   await untilAllEnded();
 });
+
+const extensionHosts = () => processes().filter(({ command }) => command.includes("--type=extensionHost"));
+
+for (const [setting, unlock] of [
+  ["sudo", () => enter(FIRST, PASSWORD)],
+  ["polkit", async () => {}],
+] as const) {
+  test(`a helper that is root by ${setting} ends with an extension host that is killed`, {
+    timeout: 120_000,
+  }, async () => {
+    const { page } = seat.browser;
+    configure({ "diskloom.elevation": setting });
+    await page.goto(place.served.address({ folder: shop.path("images") }));
+    let root = 0;
+    await seat.person.does(`root by ${setting}`, async () => {
+      await askToAttach();
+      await unlock();
+      await untilAttached();
+      await untilHelperOf(0);
+      root = place.helpers()[0]?.pid ?? 0;
+    });
+    for (const { pid } of extensionHosts()) {
+      process.kill(pid, "SIGKILL");
+    }
+    await until("its end", () => root > 0 && !place.helpers().some(({ pid }) => pid === root));
+    // VS Code starts another extension host by itself.
+    await page.goto("about:blank");
+    await untilAllEnded();
+  });
+}
 
 test("no password was in an argument, an environment, a log or a file", () => {
   assert.ok(witness.looks > 100);

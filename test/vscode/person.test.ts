@@ -69,7 +69,6 @@ function attached(name: string): Promise<Loop> {
 errand("without a device, the view says what to do", async () => {
   await view.open();
   // Others may use loop devices on this machine, and begin or end that at any moment: then there is something to show.
-  // For its first moments no window is trusted, and the words are others.
   await until("the welcome, or devices of others", async () =>
     loops().length > 0
       ? (await view.names()).length > 0
@@ -176,7 +175,7 @@ errand("somebody else's device is shown, and asked about before it is detached",
   const device = losetup(image);
   await person.contextMenu(view.row({ device }), "Detach");
   const refused = await person.dialog(device);
-  assert.match(refused.text, /was set up by the system or another program/);
+  assert.match(refused.text, /was set up by the system or another program, not by Diskloom\. Detach it anyway\?/);
   assert.deepEqual([...refused.buttons].sort(), ["Cancel", "Detach Anyway"]);
   await refused.click("Cancel");
   assert.equal(loopOf(image)?.device, device);

@@ -56,6 +56,7 @@ const SETTINGS = {
  * @property {string | undefined} [extensionsFolder] likewise
  * @property {number} [port] a fixed one, instead of one that is free
  * @property {string} [password] a chosen one, instead of a random one
+ * @property {boolean} [workspaceTrust] folders are not trusted before a person says so
  * @property {boolean} [longLived] for a person: don't end when no browser is connected
  * @property {number} [uid] run as this user; needs root
  * @property {number} [gid] run as this group; needs root
@@ -111,7 +112,7 @@ export async function serve(options = {}) {
       [
         ...["--auth", "password", "--bind-addr", `127.0.0.1:${options.port ?? 0}`, "--disable-proxy"],
         // Cookies don't heed ports: without a name of its own, ours would log a person out of their own code-server.
-        ...["--cookie-suffix", "diskloom", "--disable-workspace-trust"],
+        ...["--cookie-suffix", "diskloom", ...(options.workspaceTrust ? [] : ["--disable-workspace-trust"])],
         ...(options.longLived ? [] : ["--idle-timeout-seconds", String(ORPHAN_SECONDS)]),
         ...common,
         ...(options.args ?? []),
