@@ -66,6 +66,30 @@ export function ownerOf(attachment: Attachment): number | undefined {
   }
 }
 
+// A device's attachment has one owner as long as it lasts, so the list needn't ask anew each time.
+const known = new Map<string, { identity: string; owner: { uid: number; name: string } }>();
+
+/** As `ownerOf`, with the user's name: "1000" where the user database has none. */
+export function ownerNamed(attachment: Attachment): { uid: number; name: string } | undefined {
+  const { device } = attachment;
+  const identity = identityOf(attachment);
+  const found = known.get(device);
+  if (found?.identity === identity) {
+    return found.owner;
+  }
+  const uid = ownerOf(attachment);
+  if (uid === undefined) {
+    return undefined;
+  }
+  const owner = { uid, name: nameOf(uid) };
+  known.set(device, { identity, owner });
+  return owner;
+}
+
+function nameOf(uid: number): string {
+  return userById(uid)?.name ?? `${uid}`;
+}
+
 /**
  * @param device what it is called where it is spoken of
  * @throws Problem notPermitted where the device is somebody else's and the caller hasn't confirmed to mean it
