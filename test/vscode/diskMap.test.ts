@@ -1,12 +1,13 @@
 /* The disk map as a person sees it, with the mouse and without, on the extension as it is shipped. */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { mkdirSync, rmSync, truncateSync } from "node:fs";
 import { basename, join } from "node:path";
-import test, { after, afterEach, before } from "node:test";
-import { MiB, run, Workshop } from "../images";
-import { DevicesView } from "./devices-view";
-import { loopOf, losetup, losetupDetach, releaseAllUnder } from "./loops";
-import { loadServe, packaged, type Seat, type Served, takeSeat } from "./seat";
+import { before } from "node:test";
+import { MiB, run, type Workshop } from "../images";
+import type { DevicesView } from "./devices-view";
+import { loopOf, losetup, losetupDetach } from "./loops";
+import type { Seat } from "./seat";
+import { setStage } from "./stage";
 import { until } from "./until";
 
 const HOSTILE = "<img src=x onerror=alert(1)>";
@@ -24,60 +25,33 @@ start=9MiB, size=50MiB, type=5
 
 type Page = Awaited<ReturnType<Seat["person"]["webview"]>>;
 
-const shop = new Workshop();
-let served: Served;
+const stage = setStage(
+  "disk-map",
+  (shop) => {
+    makeDisk(shop, "disk.img");
+    shop.disk("mbr.img", 64 * MiB, MBR);
+    const rows = Array.from({ length: 128 }, (_, index) => `size=1MiB, name=part${index + 1}`);
+    shop.disk("many.img", 160 * MiB, ["label: gpt", ...rows, ""].join("\n"));
+    shop.blank("empty.img", 0);
+    shop.blank("blank.raw", 8 * MiB);
+    shop.fileSystem("squashfs", "live");
+    const damaged = shop.disk("damaged.img", 32 * MiB, "label: gpt\nsize=8MiB, name=survivor\n");
+    run("dd", ["if=/dev/urandom", `of=${damaged}`, "bs=512", "seek=1", "count=1", "conv=notrunc", "status=none"]);
+  },
+  { viewport: { width: 1280, height: 800 } },
+);
+const { shop, errand } = stage;
 let seat: Seat;
 let view: DevicesView;
-
-before(async () => {
-  makeDisk("disk.img");
-  shop.disk("mbr.img", 64 * MiB, MBR);
-  const rows = Array.from({ length: 128 }, (_, index) => `size=1MiB, name=part${index + 1}`);
-  shop.disk("many.img", 160 * MiB, ["label: gpt", ...rows, ""].join("\n"));
-  shop.blank("empty.img", 0);
-  shop.blank("blank.raw", 8 * MiB);
-  shop.fileSystem("squashfs", "live");
-  const damaged = shop.disk("damaged.img", 32 * MiB, "label: gpt\nsize=8MiB, name=survivor\n");
-  run("dd", ["if=/dev/urandom", `of=${damaged}`, "bs=512", "seek=1", "count=1", "conv=notrunc", "status=none"]);
-  const { serve } = await loadServe();
-  served = await serve({ vsix: [await packaged()] });
-  seat = await takeSeat(served, "disk-map", { folder: shop.folder });
-  view = new DevicesView(seat.person);
+before(() => {
+  ({ seat, view } = stage);
 });
 
-afterEach(async () => {
-  unmountAll();
-  await releaseAllUnder(shop.folder);
-  await seat?.person.dismissToasts();
-});
-
-after(async () => {
-  await seat?.browser.close();
-  await served?.close();
-  await releaseAllUnder(shop.folder);
-  shop[Symbol.dispose]();
-});
-
-/** Partitions, too: `releaseAllUnder` knows of mounts of whole devices. */
-function unmountAll(): void {
-  for (const line of readFileSync("/proc/self/mounts", "utf8").split("\n")) {
-    const target = (line.split(" ")[1] ?? "").replaceAll("\\040", " ");
-    if (target.startsWith(`${shop.folder}/`)) {
-      run("umount", [target]);
-    }
-  }
-}
-
-function makeDisk(name: string): string {
+function makeDisk(shop: Workshop, name: string): string {
   const disk = shop.disk(name, 128 * MiB, GPT);
   shop.put(disk, MiB, shop.fileSystem("vfat", "efi", 16 * MiB));
   shop.put(disk, 17 * MiB, shop.fileSystem("ext4", "root", 64 * MiB));
   return disk;
-}
-
-/** One errand; where it fails there is a screenshot. */
-function errand(title: string, body: (person: Seat["person"]) => Promise<void>): void {
-  test(title, () => seat.person.does(title, body));
 }
 
 /** Right-clicks an image in the explorer and opens its map. */
@@ -302,6 +276,6 @@ errand("it is there again after a reload", async (person) => {
 if (process.env.DISKLOOM_SCREENSHOTS === "1") {
   errand("screenshots for the README", async () => {
     const { takeMapScreenshots } = await import("./diskMapScreenshots");
-    await takeMapScreenshots(served, join(process.env.DISKLOOM_ROOT ?? process.cwd(), "media/screenshots"));
+    await takeMapScreenshots(stage.served, join(process.env.DISKLOOM_ROOT ?? process.cwd(), "media/screenshots"));
   });
 }

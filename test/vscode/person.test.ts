@@ -2,53 +2,35 @@
 import assert from "node:assert/strict";
 import { mkdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import test, { after, afterEach, before } from "node:test";
-import { MiB, run, Workshop } from "../images";
-import { DevicesView } from "./devices-view";
-import { type Loop, loopOf, loops, loopsUnder, losetup, losetupDetach, mountsOf, releaseAllUnder } from "./loops";
+import { before } from "node:test";
+import { MiB, run } from "../images";
+import type { DevicesView } from "./devices-view";
+import { type Loop, loopOf, loops, loopsUnder, losetup, losetupDetach, mountsOf } from "./loops";
 import { helpersUnder } from "./processes";
-import { loadServe, packaged, ROOMY, type Seat, type Served, takeSeat } from "./seat";
+import type { Seat } from "./seat";
+import { setStage } from "./stage";
 import { until } from "./until";
 
-const shop = new Workshop();
-let served: Served;
+const stage = setStage(
+  "person",
+  (shop) => {
+    shop.fileSystem("ext4", "rootfs");
+    shop.fileSystem("squashfs", "readonly");
+    for (const name of ["one.img", "two.img", "three.img"]) {
+      shop.blank(name, MiB);
+    }
+    shop.blank("empty.img", 0);
+    shop.blank("odd.img", MiB + 100);
+  },
+  // So that a click on a file selects it and does nothing else.
+  { settings: { "workbench.list.openMode": "doubleClick", "explorer.autoReveal": false } },
+);
+const { shop, errand } = stage;
 let seat: Seat;
 let view: DevicesView;
-
-before(async () => {
-  shop.fileSystem("ext4", "rootfs");
-  shop.fileSystem("squashfs", "readonly");
-  for (const name of ["one.img", "two.img", "three.img"]) {
-    shop.blank(name, MiB);
-  }
-  shop.blank("empty.img", 0);
-  shop.blank("odd.img", MiB + 100);
-  const { serve } = await loadServe();
-  served = await serve({
-    vsix: [await packaged()],
-    // So that a click on a file selects it and does nothing else.
-    settings: { "workbench.list.openMode": "doubleClick", "explorer.autoReveal": false },
-  });
-  seat = await takeSeat(served, "person", { folder: shop.folder, viewport: ROOMY });
-  view = new DevicesView(seat.person);
+before(() => {
+  ({ seat, view } = stage);
 });
-
-afterEach(async () => {
-  await releaseAllUnder(shop.folder);
-  await seat?.person.dismissToasts();
-});
-
-after(async () => {
-  await seat?.browser.close();
-  await served?.close();
-  await releaseAllUnder(shop.folder);
-  shop[Symbol.dispose]();
-});
-
-/** One errand; where it fails there is a screenshot. */
-function errand(title: string, body: (person: Seat["person"]) => Promise<void>): void {
-  test(title, () => seat.person.does(title, body));
-}
 
 /** Right-clicks a file in the explorer and attaches it. */
 async function attachFromExplorer(name: string): Promise<Loop> {
@@ -210,7 +192,7 @@ errand("a helper that was killed is replaced; the tree says so until Refresh", a
   const loop = await attachFromExplorer("one.img");
   await view.open();
   await view.row(loop).waitFor();
-  const ours = helpersUnder(served.pid);
+  const ours = helpersUnder(stage.served.pid);
   assert.equal(ours.length, 1);
   for (const { pid } of ours) {
     process.kill(pid, "SIGKILL");
@@ -226,6 +208,6 @@ errand("a helper that was killed is replaced; the tree says so until Refresh", a
 if (process.env.DISKLOOM_SCREENSHOTS === "1") {
   errand("screenshots for the README", async () => {
     const { takeScreenshots } = await import("./screenshots");
-    await takeScreenshots(served, join(process.env.DISKLOOM_ROOT ?? process.cwd(), "media/screenshots"));
+    await takeScreenshots(stage.served, join(process.env.DISKLOOM_ROOT ?? process.cwd(), "media/screenshots"));
   });
 }
