@@ -1,11 +1,12 @@
 /* The disk map as a person sees it, with the mouse and without, on the extension as it is shipped. */
 import assert from "node:assert/strict";
-import { mkdirSync, rmSync, truncateSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, truncateSync } from "node:fs";
 import { basename, join } from "node:path";
 import { before } from "node:test";
+import { Family } from "../../extension/views/messages";
 import { MiB, run, type Workshop } from "../images";
 import type { DevicesView } from "./devices-view";
-import { loopOf, losetup, losetupDetach } from "./loops";
+import { loopOf, losetup, losetupDetach, mountsOf } from "./loops";
 import type { Seat } from "./seat";
 import { setStage } from "./stage";
 import { until } from "./until";
@@ -35,6 +36,11 @@ const stage = setStage(
     shop.blank("empty.img", 0);
     shop.blank("blank.raw", 8 * MiB);
     shop.fileSystem("squashfs", "live");
+    shop.fileSystem("luks", "vault");
+    truncateSync(
+      shop.disk("cut.img", 65 * MiB, "label: dos\nstart=1MiB, size=8MiB\nstart=9MiB, size=55MiB\n"),
+      20 * MiB,
+    );
     const damaged = shop.disk("damaged.img", 32 * MiB, "label: gpt\nsize=8MiB, name=survivor\n");
     run("dd", ["if=/dev/urandom", `of=${damaged}`, "bs=512", "seek=1", "count=1", "conv=notrunc", "status=none"]);
   },
@@ -239,6 +245,115 @@ errand("attach from an image's map, on to the device's, mount and detach: it fol
   await shownMap("disk.img");
   assert.equal(await person.page.locator(".tab").filter({ hasText: "Disk Map: disk.img" }).count(), 1);
 });
+
+errand("mount and unmount by the map's own buttons", async (person) => {
+  await person.openView("Explorer");
+  await person.contextMenu(person.treeItem("disk.img"), "Attach as Loop Device");
+  const { device } = await until("the device", () => loopOf(shop.path("disk.img")));
+  const name = basename(device);
+  await view.open();
+  await person.contextMenu(view.row({ device }), "Show Disk Map");
+  const page = await shownMap(name);
+  await page.getByRole("button", { name: `Mount ${name}p2`, exact: true }).click();
+  const [target = ""] = await until("the mount", () => mountsOf(`${device}p2`).length > 0 && mountsOf(`${device}p2`));
+  await page.getByText(/^\d+ % used$/).waitFor();
+  assert.ok((await labels(page)).some((label) => label.includes(`mounted at ${target}`)));
+  assert.equal(await page.getByRole("button", { name: `Mount ${name}p2`, exact: true }).count(), 0);
+  await person.dismissToasts();
+  await page.getByRole("button", { name: `Unmount ${name}p2` }).click();
+  await page.getByRole("button", { name: `Mount ${name}p2`, exact: true }).waitFor();
+  assert.deepEqual(mountsOf(`${device}p2`), []);
+  assert.ok(!existsSync(target));
+});
+
+errand("rescan by the map's button: partitions that the kernel didn't know", async (person) => {
+  const device = losetup(shop.path("mbr.img"));
+  const name = basename(device);
+  await view.open();
+  await person.contextMenu(view.row({ device }), "Show Disk Map");
+  const page = await shownMap(name);
+  await notice(page, "The kernel knows of no partitions").waitFor();
+  await page.getByRole("button", { name: "Rescan Partitions" }).click();
+  await (await person.dialog(/set up by/)).click("Rescan Anyway");
+  await until("the partitions", async () => (await labels(page))[0]?.startsWith(`${name}p1`));
+  assert.ok(existsSync(`${device}p5`));
+  await page.getByRole("button", { name: "Detach" }).click();
+  await (await person.dialog(/set up by/)).click("Detach Anyway");
+  await notice(page, `${name} isn't there any more`).waitFor();
+  assert.ok(!existsSync(`${device}p5`));
+});
+
+errand("what was cut short or can't be opened says so", async () => {
+  const cut = await mapOfImage("cut.img");
+  await notice(cut, "Cut short: its partition table is for 64 MiB, of which the last 44 MiB are missing.").waitFor();
+  assert.match((await labels(cut)).join(), /Reaches past the end/);
+  const vault = await mapOfImage("vault.luks");
+  assert.deepEqual(await labels(vault), ["vault.luks, crypto_LUKS “vault”, 20 MiB, starts at 0 B"]);
+  assert.equal(await vault.locator(".face .family-crypto, .family-crypto .face").count(), 1);
+});
+
+errand("colours keep their contrast in light, dark and high contrast themes", async ({ page: window }) => {
+  const page = await mapOfImage("disk.img");
+  for (const [theme, media] of [
+    ["vscode-light", { colorScheme: "light", forcedColors: "none" }],
+    ["vscode-high-contrast", { colorScheme: "dark", forcedColors: "active" }],
+    ["vscode-high-contrast-light", { colorScheme: "light", forcedColors: "active" }],
+    ["vscode-dark", { colorScheme: "dark", forcedColors: "none" }],
+  ] as const) {
+    await window.emulateMedia(media);
+    await page.locator(`body.${theme}`).waitFor();
+    const weak = await page.evaluate(weakColours, Family.options);
+    assert.deepEqual(weak, [], theme);
+  }
+});
+
+/**
+ * The families whose colour can't be told from the ground, and words that can't be read, by the least contrasts of WCAG
+ * 2.2: 3 to 1 (1.4.11) and 4.5 to 1 (1.4.3). Runs in the page.
+ */
+function weakColours(families: readonly string[]): string[] {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const luminance = (color: string): number => {
+    if (!canvas) {
+      throw new Error("There is no canvas.");
+    }
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red = 0, green = 0, blue = 0] = [...canvas.getImageData(0, 0, 1, 1).data].map((byte) => {
+      const part = byte / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const contrast = (one: string, other: string) => {
+    const [dark = 0, light = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+    return (light + 0.05) / (dark + 0.05);
+  };
+  const ground = getComputedStyle(document.body).getPropertyValue("--vscode-editor-background").trim();
+  const weak: string[] = [];
+  for (const family of families) {
+    const item = document.createElement("li");
+    item.className = `family-${family}`;
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    item.append(swatch);
+    document.getElementById("map")?.append(item);
+    const seen = contrast(getComputedStyle(swatch).borderTopColor, ground);
+    item.remove();
+    // Where nothing is, there is nothing to be seen but a line.
+    if (seen < 3 && family !== "free" && family !== "empty") {
+      weak.push(`${family} ${seen.toFixed(1)}`);
+    }
+  }
+  for (const words of document.querySelectorAll("h1, .facts, .path, th, td, .about")) {
+    const seen = contrast(getComputedStyle(words).color, ground);
+    if (seen < 4.5) {
+      weak.push(`“${words.textContent}” ${seen.toFixed(1)}`);
+    }
+  }
+  return weak;
+}
 
 errand("from the tree, and what is detached elsewhere", async (person) => {
   const device = losetup(shop.path("disk.img"));
