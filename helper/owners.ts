@@ -2,7 +2,7 @@
  * Who attached which device through us, kept where only root can write and nothing outlives a boot, just as the devices
  * don't. One small file for each device: helpers of several users don't get in each other's way.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import type { Caller } from "./caller";
 import { userById } from "./linux/users";
@@ -77,7 +77,8 @@ export function ownerNamed(attachment: Attachment): { uid: number; name: string 
   if (found?.identity === identity) {
     return found.owner;
   }
-  const uid = ownerOf(attachment);
+  // Most devices of a long list are nobody's: a look is cheaper than an error.
+  const uid = existsSync(fileOf(device)) ? ownerOf(attachment) : undefined;
   if (uid === undefined) {
     return undefined;
   }

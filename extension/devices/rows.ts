@@ -1,7 +1,7 @@
 /* All that is known of a device, a partition or a mount: what tooltips and Properties both show. */
 import type { Content, Device, LoopDevice, MapperDevice, Mount, Partition } from "../../helper/protocol";
 import { type Faulty, faultsOf } from "./faults";
-import { formatSize } from "./format";
+import { sizeInFull } from "./format";
 
 export type Row = [name: string, value: string];
 
@@ -143,8 +143,4 @@ function sequenceOf({ diskSequence }: Device): string | undefined {
 
 function setUpBy({ setUpBy: user }: Device): string {
   return user ? `${user.name} (user ${user.uid})` : "the system or another program";
-}
-
-function sizeInFull(bytes: number): string {
-  return bytes < 1024 ? `${bytes} bytes` : `${formatSize(bytes)} (${bytes.toLocaleString("en")} bytes)`;
 }

@@ -1,7 +1,7 @@
 /* From an image to its files and back, as a person does it: attach and mount, edit, unmount and detach. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import test, { before } from "node:test";
 import { MiB, run, Workshop } from "../images";
@@ -80,12 +80,20 @@ function kernelHas(fileSystem: string): boolean {
   return known() || (spawnSync("modprobe", ["--quiet", fileSystem]).status === 0 && known());
 }
 
-/** The file as it is in the image, without any device. */
-function inImage({ image, edited }: Disk): string {
+/** A file system, and all in it root's; the image is somebody's. */
+function filesOfRoot(place: Workshop, name: string, owner: number): Disk {
+  const image = place.blank(name, PART);
+  putExt4(place, image, 0, "roots", 0);
+  chownSync(image, owner, owner);
+  return { image, mounted: ["roots"], edited: { label: "roots", start: 0 } };
+}
+
+/** What debugfs has to say of the file as it is in the image, without any device. */
+function inImage({ image, edited }: Disk, request: "cat" | "stat" = "cat"): string {
   using scratch = new Workshop();
   const part = scratch.path("part");
   run("dd", [`if=${image}`, `of=${part}`, "bs=512", `skip=${edited.start}`, `count=${PART / 512}`, "status=none"]);
-  return run("debugfs", ["-R", `cat ${FILE}`, part]);
+  return run("debugfs", ["-R", `${request} ${FILE}`, part]);
 }
 
 /** The window that something opens. */
@@ -112,6 +120,20 @@ async function watchClicks({ page }: Person): Promise<() => Promise<string[]>> {
   return () => page.evaluate(() => ("clicked" in window ? (window.clicked as string[]) : []));
 }
 
+/** Edits the file in a window on its folder, and closes that. */
+async function editIn(inside: Person, folder: string): Promise<void> {
+  try {
+    await inside.treeItem(FILE).dblclick();
+    await inside.page.locator(".monaco-editor .view-lines", { hasText: "This" }).click();
+    await inside.page.keyboard.press("Control+Home");
+    await inside.page.keyboard.type("Edited in VS Code. ");
+    await inside.page.keyboard.press("Control+S");
+    await until("the file is saved", () => readFileSync(`${folder}/${FILE}`, "utf8").startsWith("Edited"));
+  } finally {
+    await inside.page.close();
+  }
+}
+
 /**
  * Attach and Mount, Open Folder, an edit, Unmount and Detach.
  * @param home where what is mounted for this person goes, and how it is seen from here
@@ -135,23 +157,13 @@ async function editInImage(at: Seat, disk: Disk, home: { path: string; seen: str
   }
   await person.screenshot("attached and mounted");
 
-  const inside = await newWindow(at.browser, async () => {
+  const open = async () => {
     await toast.click("Open Folder");
     if (mounted.length > 1) {
       await person.quickPick(edited.label);
     }
-  });
-  try {
-    await inside.treeItem(FILE).dblclick();
-    await inside.page.locator(".monaco-editor .view-lines", { hasText: "This" }).click();
-    await inside.page.keyboard.press("Control+Home");
-    await inside.page.keyboard.type("Edited in VS Code. ");
-    await inside.page.keyboard.press("Control+S");
-    const saved = () => readFileSync(`${home.seen}/${edited.label}/${FILE}`, "utf8").startsWith("Edited");
-    await until("the file is saved", saved);
-  } finally {
-    await inside.page.close();
-  }
+  };
+  await editIn(await newWindow(at.browser, open), `${home.seen}/${edited.label}`);
 
   await tree.open();
   const row = person.treeItem(`${home.path}/${edited.label}`);
@@ -173,21 +185,48 @@ async function editInImage(at: Seat, disk: Disk, home: { path: string; seen: str
   assert.deepEqual(await clicks(), ["Attach and Mount", "Open Folder", "Unmount and Detach"]);
 }
 
+/** Mount with Root's Files as Mine, an edit, Unmount: for root it was root who did it. */
+async function editAsMine(at: Seat, disk: Disk, home: { path: string; seen: string }): Promise<void> {
+  const { person } = at;
+  const tree = new DevicesView(person);
+  await person.openView("Explorer");
+  await person.contextMenu(person.treeItem(basename(disk.image)), "Attach as Loop Device");
+  const loop = await until("the loop device", () => loopOf(disk.image));
+  await person.dismissToasts();
+  await tree.open();
+  await person.contextMenu(tree.row(loop), "Mount with Root's Files as Mine");
+  const target = `${home.path}/${disk.edited.label}`;
+  const toast = await person.toast(`${basename(loop.device)} is mounted at ${target}.`);
+  const seen = `${home.seen}/${disk.edited.label}`;
+  assert.equal(statSync(`${seen}/${FILE}`).uid, USER.uid);
+  await editIn(await newWindow(at.browser, () => toast.click("Open Folder")), seen);
+
+  await person.treeItem(target).hover();
+  await person.treeItem(target).getByRole("button", { name: "Unmount" }).click();
+  await person.treeItem(target).waitFor({ state: "detached" });
+  await tree.pressInline(loop, "Detach");
+  await tree.untilGone(loop);
+  assert.equal(inImage(disk), "Edited in VS Code. This is roots.\n");
+  assert.match(inImage(disk, "stat"), /User: +0 +Group: +0/);
+}
+
 errand("two partitions are mounted, a file is edited, all is detached, and the edit is in the image", async () => {
   await editInImage(seat, two, { path: "/run/media/root", seen: "/run/media/root" });
 });
 
-test("a Raspberry Pi's image by a user who isn't root: three clicks, and the edit is in it", async () => {
+test("a Raspberry Pi's image by a user who isn't root: three clicks, and the edit is in it; and files of root", async () => {
   using own = new Workshop();
   chmodSync(own.folder, 0o755);
   mkdirSync(own.path("images"));
   const disk = raspberryPi(own, "images/pi.img", USER.uid);
+  const roots = filesOfRoot(own, "images/roots.img", USER.uid);
   const sudoers = `${USER.name} ALL=(root) NOPASSWD: ALL\n`;
   await using place = await UnprivilegedPlace.open(own.folder, await packaged(), sudoers);
   const at = await takeSeat(place.served, "mount-user", { folder: own.path("images"), viewport: ROOMY });
   const path = `/run/media/${USER.name}`;
   try {
     await at.person.does("edit as a user", () => editInImage(at, disk, { path, seen: place.path(path) }));
+    await at.person.does("edit root's files", () => editAsMine(at, roots, { path, seen: place.path(path) }));
   } finally {
     await at.browser.close();
     await releaseAllUnder(own.folder);
