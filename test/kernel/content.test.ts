@@ -235,6 +235,26 @@ describe("what is wrong with an attached disk", { concurrency: false }, () => {
   });
 });
 
+describe("image/inspect", { concurrency: false }, () => {
+  it("needs no root, and reads no more than the caller may", async () => {
+    await using scene = await Scene.set();
+    run("chmod", ["755", scene.folder]);
+    const path = disk(scene, "label: gpt\n,8M\n,8M\n", ["ext4", "vfat"]);
+    const asNobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
+    const helper = await scene.helperWith({ command: asNobody });
+    assert.equal((await helper.request("helper/info", {})).privileged, false);
+    const inspected = await helper.request("image/inspect", { path });
+    assert.deepEqual(
+      inspected.partitions.map(({ content }) => content.type),
+      ["ext4", "vfat"],
+    );
+    assert.deepEqual(inspected, await scene.helper.request("image/inspect", { path }));
+    run("chmod", ["600", path]);
+    await assert.rejects(helper.request("image/inspect", { path }), problem("notPermitted"));
+    assert.deepEqual(scene.bound(), []);
+  });
+});
+
 describe("who set a device up", { concurrency: false }, () => {
   it("is told of those that came by Diskloom, and of no others", async () => {
     await using scene = await Scene.set({ environment: { ...process.env, SUDO_UID: "65534", SUDO_GID: "65534" } });

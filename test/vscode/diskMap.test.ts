@@ -2,10 +2,8 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, rmSync, truncateSync } from "node:fs";
 import { basename, join } from "node:path";
-import { before } from "node:test";
 import { Family } from "../../extension/views/messages";
 import { MiB, run, type Workshop } from "../images";
-import type { DevicesView } from "./devices-view";
 import { loopOf, losetup, losetupDetach, mountsOf } from "./loops";
 import type { Seat } from "./seat";
 import { setStage } from "./stage";
@@ -47,11 +45,6 @@ const stage = setStage(
   { viewport: { width: 1280, height: 800 } },
 );
 const { shop, errand } = stage;
-let seat: Seat;
-let view: DevicesView;
-before(() => {
-  ({ seat, view } = stage);
-});
 
 function makeDisk(shop: Workshop, name: string): string {
   const disk = shop.disk(name, 128 * MiB, GPT);
@@ -62,7 +55,7 @@ function makeDisk(shop: Workshop, name: string): string {
 
 /** Right-clicks an image in the explorer and opens its map. */
 async function mapOfImage(name: string): Promise<Page> {
-  const { person } = seat;
+  const { person } = stage.seat;
   await person.openView("Explorer");
   await person.contextMenu(person.treeItem(name), "Show Disk Map");
   return shownMap(name);
@@ -71,7 +64,7 @@ async function mapOfImage(name: string): Promise<Page> {
 /** The map that is in front, by its heading: what VS Code calls the frame depends on how it was opened. */
 async function shownMap(name: string): Promise<Page> {
   return until(`the map of ${name}`, async () => {
-    for (const frame of seat.person.page.frames()) {
+    for (const frame of stage.seat.person.page.frames()) {
       // A frame may go away while it is looked at: it is not the one, then.
       const said = await frame.evaluate(() => document.querySelector("#map h1")?.textContent).catch(() => undefined);
       if (said === name && (await isInFront(frame))) {
@@ -235,7 +228,7 @@ errand("attach from an image's map, on to the device's, mount and detach: it fol
   await page.getByText(/^\d+ % used$/).waitFor({ state: "detached" });
 
   await page.getByRole("button", { name: "Flush" }).click();
-  await view.status(new RegExp(`${name} flushed`));
+  await stage.view.status(new RegExp(`${name} flushed`));
   await page.getByRole("button", { name: "Detach" }).click();
   await notice(page, `${name} isn't there any more`).waitFor();
   assert.equal(await page.locator(".face").count(), 0);
@@ -251,8 +244,8 @@ errand("mount and unmount by the map's own buttons", async (person) => {
   await person.contextMenu(person.treeItem("disk.img"), "Attach as Loop Device");
   const { device } = await until("the device", () => loopOf(shop.path("disk.img")));
   const name = basename(device);
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Show Disk Map");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Show Disk Map");
   const page = await shownMap(name);
   await page.getByRole("button", { name: `Mount ${name}p2`, exact: true }).click();
   const [target = ""] = await until("the mount", () => mountsOf(`${device}p2`).length > 0 && mountsOf(`${device}p2`));
@@ -269,8 +262,8 @@ errand("mount and unmount by the map's own buttons", async (person) => {
 errand("rescan by the map's button: partitions that the kernel didn't know", async (person) => {
   const device = losetup(shop.path("mbr.img"));
   const name = basename(device);
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Show Disk Map");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Show Disk Map");
   const page = await shownMap(name);
   await notice(page, "The kernel knows of no partitions").waitFor();
   await page.getByRole("button", { name: "Rescan Partitions" }).click();
@@ -358,8 +351,8 @@ function weakColours(families: readonly string[]): string[] {
 errand("from the tree, and what is detached elsewhere", async (person) => {
   const device = losetup(shop.path("disk.img"));
   const name = basename(device);
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Show Disk Map");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Show Disk Map");
   const page = await shownMap(name);
   await until("its content", async () => (await page.locator(".facts").innerText()).includes("GPT"));
   // Attached without a scan, and some kernels have none: what isn't known isn't free.
@@ -378,8 +371,8 @@ errand("from the tree, and what is detached elsewhere", async (person) => {
 errand("it is there again after a reload", async (person) => {
   await person.palette("View: Close All Editors");
   const device = losetup(shop.path("blank.raw"));
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Show Disk Map");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Show Disk Map");
   await shownMap(basename(device));
   // Not the browser's: VS Code keeps its state a while before it writes it.
   await person.page.evaluate(() => document.body.classList.add("before-reload"));

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
-import test, { before } from "node:test";
+import test from "node:test";
 import { MiB, run, Workshop } from "../images";
 import { DevicesView } from "./devices-view";
 import { loopOf, losetup, mountsOf, releaseAllUnder } from "./loops";
-import { type Browser, type Person, packaged, ROOMY, type Seat, takeSeat } from "./seat";
+import { newWindow, type Person, packaged, ROOMY, type Seat, takeSeat } from "./seat";
 import { setStage } from "./stage";
 import { UnprivilegedPlace, USER } from "./unprivileged-place";
 import { until } from "./until";
@@ -33,11 +33,6 @@ const stage = setStage("mount", (shop) => {
   shop.fileSystem("squashfs", "packed");
 });
 const { shop, errand } = stage;
-let seat: Seat;
-let view: DevicesView;
-before(() => {
-  ({ seat, view } = stage);
-});
 
 /** Puts an ext4 into a disk, with a file in it that belongs to its owner. */
 function putExt4(place: Workshop, disk: string, start: number, label: string, owner: number): void {
@@ -94,14 +89,6 @@ function inImage({ image, edited }: Disk, request: "cat" | "stat" = "cat"): stri
   const part = scratch.path("part");
   run("dd", [`if=${image}`, `of=${part}`, "bs=512", `skip=${edited.start}`, `count=${PART / 512}`, "status=none"]);
   return run("debugfs", ["-R", `${request} ${FILE}`, part]);
-}
-
-/** The window that something opens. */
-async function newWindow({ context }: Browser, open: () => Promise<void>): Promise<Person> {
-  const [page] = await Promise.all([context.waitForEvent("page"), open()]);
-  await page.waitForSelector(".monaco-workbench");
-  const { Person } = await import("./host/person.mjs");
-  return new Person(page);
 }
 
 /** From now on, what is clicked of menus and messages is written down. */
@@ -211,7 +198,7 @@ async function editAsMine(at: Seat, disk: Disk, home: { path: string; seen: stri
 }
 
 errand("two partitions are mounted, a file is edited, all is detached, and the edit is in the image", async () => {
-  await editInImage(seat, two, { path: "/run/media/root", seen: "/run/media/root" });
+  await editInImage(stage.seat, two, { path: "/run/media/root", seen: "/run/media/root" });
 });
 
 test("a Raspberry Pi's image by a user who isn't root: three clicks, and the edit is in it; and files of root", async () => {
@@ -235,8 +222,8 @@ test("a Raspberry Pi's image by a user who isn't root: three clicks, and the edi
 
 errand("mounted and unmounted one by one in the tree", async (person) => {
   const device = losetup(shop.path("packed.squashfs"));
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Mount");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Mount");
   // Somebody else attached it.
   await (await person.dialog(/set up by/)).click("Mount Anyway");
   const [target = ""] = await until("the mount", () => mountsOf(device).length > 0 && mountsOf(device));
@@ -245,7 +232,7 @@ errand("mounted and unmounted one by one in the tree", async (person) => {
   await person.treeItem(target).getByRole("button", { name: "Unmount" }).click();
   await person.treeItem(target).waitFor({ state: "detached" });
   assert.ok(!existsSync(target));
-  const entries = await person.openContextMenu(view.row({ device }));
+  const entries = await person.openContextMenu(stage.view.row({ device }));
   await person.page.keyboard.press("Escape");
   assert.ok(entries.includes("Mount") && !entries.includes("Unmount") && !entries.includes("Open Mounted Folder"));
 });
@@ -268,7 +255,7 @@ errand("an image is dragged onto the tree", async (person) => {
   await page.mouse.move(from.x + 40, from.y + from.height / 2);
   await page.mouse.down();
   await page.mouse.move(from.x + 50, from.y + from.height / 2 + 5, { steps: 3 });
-  // Resting on an icon of the activity bar opens its view.
+  // Resting on an icon of the activity bar opens its stage.view.
   const title = page.locator(".sidebar .title-label", { hasText: "Diskloom" });
   await until("the Diskloom view opens", async () => {
     await page.mouse.move(over.x + over.width / 2 + Math.random() * 4, over.y + over.height / 2, { steps: 2 });
@@ -281,5 +268,5 @@ errand("an image is dragged onto the tree", async (person) => {
   await page.mouse.move(to.x + 65, to.y + Math.min(42, to.height - 4), { steps: 3 });
   await page.mouse.up();
   const loop = await until("the loop device", () => loopOf(shop.path("blank.img")));
-  await view.row(loop).waitFor();
+  await stage.view.row(loop).waitFor();
 });

@@ -2,11 +2,9 @@
 import assert from "node:assert/strict";
 import { mkdirSync, statSync, truncateSync } from "node:fs";
 import { basename } from "node:path";
-import { before } from "node:test";
 import { MiB, run, Workshop } from "../images";
-import type { DevicesView } from "./devices-view";
 import { type Loop, loopOf, losetup, losetupDetach, mountsOf } from "./loops";
-import type { Person, Seat } from "./seat";
+import type { Person } from "./seat";
 import { setStage } from "./stage";
 import { until } from "./until";
 
@@ -23,12 +21,6 @@ const stage = setStage("tree", (shop) => {
   run("dd", ["if=/dev/urandom", `of=${damaged}`, "bs=512", "seek=1", "count=1", "conv=notrunc", "status=none"]);
 });
 const { shop, errand } = stage;
-let seat: Seat;
-let view: DevicesView;
-before(async () => {
-  ({ seat, view } = stage);
-  await seat.browser.context.grantPermissions(["clipboard-read", "clipboard-write"]);
-});
 
 /** LVM writes to block devices only. */
 function physicalVolume(image: string): void {
@@ -43,7 +35,7 @@ function physicalVolume(image: string): void {
 
 /** Right-clicks an image in the explorer and attaches it: it is ours, then. */
 async function attach(name: string): Promise<Loop> {
-  const { person } = seat;
+  const { person } = stage.seat;
   await person.openView("Explorer");
   await person.contextMenu(person.treeItem(name), "Attach as Loop Device");
   const loop = await until(`the loop device of ${name}`, () => {
@@ -51,8 +43,8 @@ async function attach(name: string): Promise<Loop> {
     return found?.autoclear === false && found;
   });
   await person.dismissToasts();
-  await view.open();
-  await view.row(loop).waitFor();
+  await stage.view.open();
+  await stage.view.row(loop).waitFor();
   return loop;
 }
 
@@ -82,7 +74,7 @@ const tab = ({ page }: Person, title: string) => page.locator(".tabs-container .
 errand("Properties: all that is known, to be read and searched, and live", async (person) => {
   const loop = await attach("whole.ext4");
   const name = basename(loop.device);
-  await person.contextMenu(view.row(loop), "Properties");
+  await person.contextMenu(stage.view.row(loop), "Properties");
   await tab(person, `${name} – Properties`).waitFor();
   const owner = /Set up by +root \(user 0\)/;
   const image = new RegExp(`Image +${shop.path("whole.ext4")}`);
@@ -109,20 +101,24 @@ errand("Properties: all that is known, to be read and searched, and live", async
   await person.quickPick(name);
   await tab(person, `${name} – Properties`).waitFor();
   await untilEditorSays(person, new RegExp(`^${loop.device}`));
-  await view.pressInline(loop, "Detach");
+  await stage.view.pressInline(loop, "Detach");
   await untilEditorSays(person, new RegExp(`^${name} isn't there any more\\.`));
 });
+
+/** What was copied last. */
+async function clipboard({ page }: Person): Promise<string> {
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  return page.evaluate(() => navigator.clipboard.readText());
+}
 
 errand("Copy Path: of a device and of a partition", async (person) => {
   const loop = await attach("parts.img");
   for (const [row, path] of [
-    [view.row(loop), loop.device],
+    [stage.view.row(loop), loop.device],
     [person.treeItem(`${basename(loop.device)}p1`), `${loop.device}p1`],
   ] as const) {
     await person.contextMenu(row, "Copy Path");
-    await until(`${path} in the clipboard`, async () => {
-      return (await person.page.evaluate(() => navigator.clipboard.readText())) === path;
-    });
+    await until(`${path} in the clipboard`, async () => (await clipboard(person)) === path);
   }
   await person.contextMenu(person.treeItem(`${basename(loop.device)}p1`), "Properties");
   await untilEditorSays(person, new RegExp(`^${loop.device}p1`), /Name +one/, /Content +empty/);
@@ -131,8 +127,8 @@ errand("Copy Path: of a device and of a partition", async (person) => {
 errand("Reveal Image: it is selected in the explorer, in whatever folder", async (person) => {
   const image = shop.path("deep/inner.ext4");
   const device = losetup(image);
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Reveal Image");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Reveal Image");
   const row = person.treeItem("inner.ext4");
   await until("the image, selected", async () => (await row.getAttribute("aria-selected")) === "true");
 
@@ -140,13 +136,11 @@ errand("Reveal Image: it is selected in the explorer, in whatever folder", async
   const outside = elsewhere.blank("outside.img", MiB);
   const other = losetup(outside);
   try {
-    await view.open();
-    await person.contextMenu(view.row({ device: other }), "Reveal Image");
+    await stage.view.open();
+    await person.contextMenu(stage.view.row({ device: other }), "Reveal Image");
     const toast = await person.toast(`The image is ${outside}, outside of this workspace.`);
     await toast.click("Copy Path");
-    await until("its path in the clipboard", async () => {
-      return (await person.page.evaluate(() => navigator.clipboard.readText())) === outside;
-    });
+    await until("its path in the clipboard", async () => (await clipboard(person)) === outside);
   } finally {
     await losetupDetach({ device: other, image: outside });
   }
@@ -157,20 +151,20 @@ errand("Resize to Image: the device has the image's new size", async (person) =>
   const size = () => Number(run("blockdev", ["--getsize64", loop.device]));
   truncateSync(loop.image, 12 * MiB);
   assert.equal(size(), 8 * MiB);
-  await person.contextMenu(view.row(loop), "Resize to Image");
+  await person.contextMenu(stage.view.row(loop), "Resize to Image");
   await until("the new size", () => size() === 12 * MiB);
-  await view.status(new RegExp(`${basename(loop.device)} was 8 MiB, and is now 12 MiB`));
-  await until("the tree's word of it", async () => /· 12 MiB/.test(await view.label(loop)));
+  await stage.view.status(new RegExp(`${basename(loop.device)} was 8 MiB, and is now 12 MiB`));
+  await until("the tree's word of it", async () => /· 12 MiB/.test(await stage.view.label(loop)));
 });
 
 errand("Rescan Partitions: the kernel has what the table says now", async (person) => {
   const loop = await attach("parts.img");
   assert.equal(partitionsOf(loop).length, 1);
   run("sfdisk", ["-q", "--no-reread", "--no-tell-kernel", loop.image], "label: gpt\nsize=8MiB\nsize=4MiB, name=two\n");
-  await person.contextMenu(view.row(loop), "Rescan Partitions");
+  await person.contextMenu(stage.view.row(loop), "Rescan Partitions");
   await until("two partitions", () => partitionsOf(loop).length === 2);
   await person.treeItem(`${basename(loop.device)}p2`).waitFor();
-  await view.status(/has 2 partitions/);
+  await stage.view.status(/has 2 partitions/);
 });
 
 errand("what is encrypted or a part of a volume is shown as that, and not offered to be mounted", async (person) => {
@@ -183,8 +177,8 @@ errand("what is encrypted or a part of a volume is shown as that, and not offere
     await person.toast(`There is nothing to mount on ${name}: ${said}.`);
     await until("nothing attached", () => loopOf(shop.path(name)) === undefined);
     const loop = await attach(name);
-    assert.ok((await view.label(loop)).endsWith(` · ${content}`), await view.label(loop));
-    const entries = await person.openContextMenu(view.row(loop));
+    assert.ok((await stage.view.label(loop)).endsWith(` · ${content}`), await stage.view.label(loop));
+    const entries = await person.openContextMenu(stage.view.row(loop));
     await person.page.keyboard.press("Escape");
     assert.ok(entries.includes("Detach") && !entries.includes("Mount"), entries.join(", "));
   }
@@ -199,20 +193,20 @@ errand("what was cut short or is damaged is told apart, at once and in the tree"
     await person.contextMenu(person.treeItem(name), "Attach as Loop Device");
     await person.toast(sentence);
     const loop = await until("the device", () => loopOf(shop.path(name)));
-    await view.open();
-    assert.ok((await view.label(loop)).endsWith(` · ${words}`), await view.label(loop));
-    assert.ok((await view.tooltip(loop)).includes(sentence));
+    await stage.view.open();
+    assert.ok((await stage.view.label(loop)).endsWith(` · ${words}`), await stage.view.label(loop));
+    assert.ok((await stage.view.tooltip(loop)).includes(sentence));
   }
   const { device } = await until("the device", () => loopOf(shop.path("cut.ext4")));
   await person.dismissToasts();
-  await person.contextMenu(view.row({ device }), "Mount");
+  await person.contextMenu(stage.view.row({ device }), "Mount");
   await person.toast(/It was cut short: it has 8388608 bytes by its own word, and 4194304 are there\./);
 });
 
 // The last one: a window whose workspace has got a second folder is loaded anew.
 errand("Add Mounted Folder to Workspace: it is in the explorer, with its files", async (person) => {
   const loop = await attach("whole.ext4");
-  await person.contextMenu(view.row(loop), "Mount");
+  await person.contextMenu(stage.view.row(loop), "Mount");
   const [target = ""] = await until("the mount", () => mountsOf(loop.device).length > 0 && mountsOf(loop.device));
   const { dev } = statSync(target);
   assert.equal(`${Math.floor(dev / 256)}:${dev % 256}`, run("lsblk", ["-nro", "MAJ:MIN", loop.device]).trim());
@@ -221,8 +215,8 @@ errand("Add Mounted Folder to Workspace: it is in the explorer, with its files",
   await person.openView("Explorer");
   await person.treeItem(basename(target)).waitFor();
   await person.treeItem("lost+found").waitFor({ state: "attached" });
-  await view.open();
-  await person.contextMenu(view.row(loop), "Unmount and Detach");
-  await view.untilGone(loop);
+  await stage.view.open();
+  await person.contextMenu(stage.view.row(loop), "Unmount and Detach");
+  await stage.view.untilGone(loop);
   assert.equal(loopOf(loop.image), undefined);
 });
