@@ -30,7 +30,7 @@ const IMAGE_TOOLS = [
 ];
 const COMPILER = ["gcc", "libc6-dev", "linux-libc-dev"];
 
-/** @typedef {{passed: number, failed: number}} Count */
+/** @typedef {{passed: number, failed: number, failures?: string[]}} Count */
 /** @type {Record<string, () => Promise<Count>>} */
 const tiers = {
   async lint() {
@@ -135,7 +135,21 @@ function counted(tap, status) {
   }
   const failed = number("fail") + left;
   // A runner that dies without a word has failed, whatever it had counted.
-  return { passed: number("pass"), failed: failed || (status === 0 && number("pass") > 0 ? 0 : 1) };
+  return {
+    passed: number("pass"),
+    failed: failed || (status === 0 && number("pass") > 0 ? 0 : 1),
+    failures: failuresIn(tap),
+  };
+}
+
+/**
+ * What failed, as the runner wrote it: said once more at the very end, as all that many a CI shows of a long run.
+ *
+ * @param {string} tap
+ */
+function failuresIn(tap) {
+  const blocks = tap.matchAll(/^( *)not ok \d+ - .*\n\1 {2}---\n(?:.*\n)*?\1 {2}\.\.\.$/gm);
+  return [...blocks].map(([block]) => block).filter((block) => !block.includes("failureType: 'subtestsFailed'"));
 }
 
 /** @param {[string, ...string[]]} command @returns {Count} */
@@ -171,6 +185,11 @@ async function main() {
     results.push({ name, ...count, seconds: Math.round((Date.now() - begun) / 1000) });
   }
 
+  for (const { name, failures = [] } of results) {
+    for (const failure of failures) {
+      console.log(`\n${name}: ${failure.trimStart()}`);
+    }
+  }
   console.log("");
   for (const { name, passed, failed, seconds } of results) {
     console.log(`${failed ? "FAILED" : "ok    "} ${name.padEnd(8)} ${passed} passed, ${failed} failed, ${seconds} s`);
