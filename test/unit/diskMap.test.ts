@@ -286,6 +286,15 @@ describe("layout of a device", () => {
     assert.ok(!details(only as Segment).some(([name]) => name === "Used"));
   });
 
+  test("what is wrong with it is said, also of what stands on it", () => {
+    const parts = [partition(1, MiB, 50 * MiB, { device: "/dev/loop3p1", holders: ["/dev/mapper/data"] })];
+    const disk = loop({ content: gpt, partitions: parts, damaged: "primary" });
+    const data = mapper("data", { size: 50 * MiB, content: { ...fs("xfs"), fullSize: 60 * MiB } });
+    const { notices } = ofDevice(disk, [data]);
+    assert.match(notices[0]?.text ?? "", /^The first copy of the partition table \(GPT\) is damaged/);
+    assert.equal(notices[1]?.text, "data: Cut short: its xfs has 60 MiB, of which the last 10 MiB are missing.");
+  });
+
   test("the extended partition is as large as its logical ones need, not the kernel's 1 KiB", () => {
     const { segments, notices } = ofDevice(
       loop({
