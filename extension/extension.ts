@@ -1,6 +1,7 @@
 /* Puts the parts together, nothing else. */
 import * as vscode from "vscode";
 import { registerCommands } from "./commands";
+import { registerProperties } from "./commands/properties";
 import { registerUnsupported } from "./commands/unsupported";
 import { DeviceModel } from "./devices/model";
 import { DevicesView } from "./devices/view";
@@ -27,5 +28,6 @@ export function activate(context: vscode.ExtensionContext): void {
     showRootStatus(client),
     ...registerCommands(parts),
     registerDiskMap(parts, context),
+    registerProperties(parts),
   );
 }

@@ -1,5 +1,5 @@
 /* The picture of all devices. It is made anew each time, as flags and contents change without the kernel saying so. */
-import { type Probed, probe, unknownContent } from "./content/probe";
+import { type Probed, probe, tableFaults, unknownContent } from "./content/probe";
 import type { Devnum } from "./linux/devnum";
 import { isErrno, KernelError } from "./linux/errno";
 import { O_RDONLY, type OpenFile, openDevice, openFile } from "./linux/file";
@@ -9,6 +9,7 @@ import { mapperPresent, openControl } from "./mapper/control";
 import { listMappers, type MapperDescription } from "./mapper/describe";
 import { isHeldBack, listMappersFromSysfs } from "./mapper/sysfs";
 import { addSpace } from "./mount/space";
+import { ownerNamed } from "./owners";
 import { describePartitions, type Surroundings } from "./partition/describe";
 import { Problem } from "./problem";
 import type { Device, LoopDevice, MapperDevice } from "./protocol";
@@ -53,9 +54,17 @@ export async function completeMapper(
   const readable = size > 0 && !isHeldBack(disk);
   await using file = readable ? await openDevice(node, O_RDONLY).catch(() => undefined) : undefined;
   const sectorSize = readNumber(`${folder}/queue/logical_block_size`) ?? 512;
-  const { content } = await probeIfReadable(file, { size, sectorSize });
-  const mounts = mountsOf(devnum as Devnum);
-  return { ...description, content, partitions: [], mounts, holders: holdersOf(folder, devnum as Devnum) };
+  const { content, table } = await probeIfReadable(file, { size, sectorSize });
+  const setUpBy = ownerNamed({ ...description, device: node, backingInode: 0, backingDevnum: devnum });
+  return {
+    ...description,
+    ...(setUpBy && { setUpBy }),
+    content,
+    ...tableFaults(table),
+    partitions: [],
+    mounts: mountsOf(devnum as Devnum),
+    holders: holdersOf(folder, devnum as Devnum),
+  };
 }
 
 /** One loop device. @throws Problem notFound where it isn't bound */
@@ -84,9 +93,12 @@ async function describeIfBound(disk: string, surroundings: Surroundings): Promis
   const { mountsOf, holdersOf } = surroundings;
   await using file = await openForReading(state);
   const { content, table } = await probeIfReadable(file, state);
+  const setUpBy = ownerNamed(state);
   return {
     ...state,
+    ...(setUpBy && { setUpBy }),
     content,
+    ...tableFaults(table),
     partitions: await describePartitions(disk, file, table, state.sectorSize, surroundings),
     mounts: mountsOf(state.devnum),
     holders: holdersOf(diskFolder(disk), state.devnum),

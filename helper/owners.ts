@@ -2,7 +2,7 @@
  * Who attached which device through us, kept where only root can write and nothing outlives a boot, just as the devices
  * don't. One small file for each device: helpers of several users don't get in each other's way.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import type { Caller } from "./caller";
 import { userById } from "./linux/users";
@@ -64,6 +64,31 @@ export function ownerOf(attachment: Attachment): number | undefined {
     // None there, or none of ours: nobody's then, which is the careful answer.
     return undefined;
   }
+}
+
+// A device's attachment has one owner as long as it lasts, so the list needn't ask anew each time.
+const known = new Map<string, { identity: string; owner: { uid: number; name: string } }>();
+
+/** As `ownerOf`, with the user's name: "1000" where the user database has none. */
+export function ownerNamed(attachment: Attachment): { uid: number; name: string } | undefined {
+  const { device } = attachment;
+  const identity = identityOf(attachment);
+  const found = known.get(device);
+  if (found?.identity === identity) {
+    return found.owner;
+  }
+  // Most devices of a long list are nobody's: a look is cheaper than an error.
+  const uid = existsSync(fileOf(device)) ? ownerOf(attachment) : undefined;
+  if (uid === undefined) {
+    return undefined;
+  }
+  const owner = { uid, name: nameOf(uid) };
+  known.set(device, { identity, owner });
+  return owner;
+}
+
+function nameOf(uid: number): string {
+  return userById(uid)?.name ?? `${uid}`;
 }
 
 /**

@@ -26,6 +26,8 @@ export const Content = v.object({
   type: v.string(),
   label: v.string(),
   uuid: v.string(),
+  /** Bytes that a file system has by its own word, where there are fewer: it was cut short. */
+  fullSize: v.optional(bytes),
 });
 export type Content = v.InferOutput<typeof Content>;
 
@@ -53,6 +55,17 @@ export const Partition = v.object({
 });
 export type Partition = v.InferOutput<typeof Partition>;
 
+/** What is wrong with the partition table of a device or image. */
+const tableFaults = {
+  /** Which copies of a GPT can't be used; the backup stands in for the primary. */
+  damaged: v.optional(v.picklist(["primary", "backup", "both"])),
+  /** Bytes of the disk that the table is for, where there are fewer: it was cut short. */
+  tableSize: v.optional(bytes),
+};
+
+/** The user for whom a device was set up; left out where another program did it. */
+const setUpBy = v.optional(v.object({ uid: count, name: v.string() }));
+
 /** A loop device that is bound to an image. */
 export const LoopDevice = v.object({
   kind: v.literal("loop"),
@@ -76,7 +89,9 @@ export const LoopDevice = v.object({
   partitionScan: v.boolean(),
   directIo: v.boolean(),
   reference: v.string(),
+  setUpBy,
   content: Content,
+  ...tableFaults,
   partitions: v.array(Partition),
   mounts: v.array(Mount),
   holders: v.array(v.string()),
@@ -108,7 +123,9 @@ export const MapperDevice = v.object({
   table: v.array(MapperTarget),
   /** The numbers of the devices it stands on. */
   dependencies: v.array(v.string()),
+  setUpBy,
   content: Content,
+  ...tableFaults,
   partitions: v.array(Partition),
   mounts: v.array(Mount),
   holders: v.array(v.string()),
@@ -246,8 +263,7 @@ export const requests = {
       size: bytes,
       content: Content,
       partitions: v.array(Partition),
-      /** Which copies of the image's GPT can't be used; its backup stands in for the primary. */
-      damaged: v.optional(v.picklist(["primary", "backup", "both"])),
+      ...tableFaults,
     }),
   },
   "loop/detach": {

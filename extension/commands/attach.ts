@@ -1,6 +1,7 @@
 /* Attach as Loop Device: in the explorer's context menu for one or several files, in the palette with a file picker. */
 import { basename } from "node:path";
 import * as vscode from "vscode";
+import { faultsOf } from "../devices/faults";
 import { labelOf } from "../devices/items";
 import { Failure } from "../helper/failure";
 import type { CommandContext } from "./context";
@@ -49,13 +50,18 @@ async function attachOne(context: CommandContext, image: vscode.Uri): Promise<vo
     if (shared) {
       const message = `${name} is a block device already, so it is used as it is.`;
       offer(vscode.window.showInformationMessage(message, show.title), [show]);
-    } else if (unreachableTail > 0) {
-      const message = `${name} is attached as ${labelOf(device)}, but its last ${unreachableTail} bytes fill no sector and can't be reached.`;
-      offer(vscode.window.showWarningMessage(message, show.title), [show]);
     } else {
       const access = device.readOnly ? " (read-only)" : "";
-      const message = `${name} is attached as ${labelOf(device)}${access}.`;
-      offer(vscode.window.showInformationMessage(message, show.title), [show]);
+      const tail =
+        unreachableTail > 0 ? `, but its last ${unreachableTail} bytes fill no sector and can't be reached` : "";
+      const faults = faultsOf(device);
+      const message = [`${name} is attached as ${labelOf(device)}${access}${tail}.`, ...faults].join(" ");
+      offer(
+        tail || faults.length > 0
+          ? vscode.window.showWarningMessage(message, show.title)
+          : vscode.window.showInformationMessage(message, show.title),
+        [show],
+      );
     }
   } catch (error) {
     const other = error instanceof Failure && error.reason === "overlap" ? error.data.device : undefined;

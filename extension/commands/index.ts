@@ -11,6 +11,7 @@ import { flush } from "./flush";
 import { helperMenu, restartHelper, stopHelper } from "./helper";
 import { mount, mountIdMapped } from "./mount";
 import { addMounted, openMounted } from "./openMounted";
+import { properties } from "./properties";
 import { refresh } from "./refresh";
 import { removeMapper } from "./removeMapper";
 import { renameMapper } from "./renameMapper";
@@ -35,6 +36,7 @@ export function registerCommands(context: CommandContext): vscode.Disposable[] {
     "diskloom.addMounted": addMounted,
     "diskloom.revealImage": revealImage,
     "diskloom.copyPath": copyPath,
+    "diskloom.properties": properties,
     "diskloom.rescan": rescan,
     "diskloom.resize": resize,
     "diskloom.flush": flush,

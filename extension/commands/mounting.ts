@@ -84,7 +84,10 @@ function messageOf(error: unknown): string {
 }
 
 /** What is on a device that has nothing to mount, as the end of a sentence. */
-export function inPlaceOfFiles({ content, partitions }: Pick<Device, "content" | "partitions">): string {
+export function inPlaceOfFiles({ content, partitions, damaged, tableSize }: Device): string {
+  if (damaged === "both") {
+    return tableSize === undefined ? "its partition table is damaged" : "it was cut short";
+  }
   if (content.kind === "partitionTable") {
     const inside = [...new Set(partitions.map((partition) => nameOf(partition.content)))].join(", ");
     return partitions.length === 0 ? "its partition table is empty" : `its partitions are: ${inside}`;

@@ -10,3 +10,9 @@ export function formatSize(bytes: number): string {
   const digits = Number.isInteger(value) || value >= 100 ? 0 : 1;
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
+
+/** The same, and how much it is exactly: "64 MiB (67,108,864 bytes)". */
+export function sizeInFull(bytes: number): string {
+  const exact = `${bytes.toLocaleString("en")} bytes`;
+  return bytes < 1024 ? exact : `${formatSize(bytes)} (${exact})`;
+}

@@ -2,8 +2,9 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Content, Device, LoopDevice, MapperDevice, Mount, Partition } from "../../helper/protocol";
+import { faultInShort } from "./faults";
 import { formatSize } from "./format";
-import { loopTooltip, mapperTooltip, mountTooltip, partitionTooltip } from "./tooltip";
+import { deviceTooltip, mountTooltip, partitionTooltip } from "./tooltip";
 
 /** A node of the tree. `id` tells it from all others, and stays while the thing it shows stays. */
 export type Item = DeviceItem | PartitionItem | MountItem;
@@ -17,8 +18,8 @@ export class DeviceItem extends vscode.TreeItem {
     super(labelOf(device), collapsible(children));
     this.id = `${parentId}${device.device}#${device.diskSequence}`;
     this.description = device.kind === "loop" ? describeLoop(device) : describeMapper(device);
-    this.tooltip = device.kind === "loop" ? loopTooltip(device) : mapperTooltip(device);
-    this.iconPath = new vscode.ThemeIcon(iconOf(device));
+    this.tooltip = deviceTooltip(device);
+    this.iconPath = new vscode.ThemeIcon(iconOf(device), faultInShort(device) ? warningColor : undefined);
     this.contextValue = contextOf(device);
     this.accessibilityInformation = { label: `${labelOf(device)}, ${this.description}` };
   }
@@ -34,11 +35,15 @@ export class PartitionItem extends vscode.TreeItem {
   ) {
     super(basename(partition.device), collapsible(children));
     this.id = `${parentId}/${partition.device}@${partition.start}`;
-    this.description = [partition.name, contentLabel(partition.content), formatSize(partition.size)]
+    const fault = faultInShort(partition);
+    this.description = [partition.name, contentLabel(partition.content), formatSize(partition.size), fault]
       .filter(Boolean)
       .join(" · ");
     this.tooltip = partitionTooltip(partition);
-    this.iconPath = new vscode.ThemeIcon("symbol-field", new vscode.ThemeColor("icon.foreground"));
+    this.iconPath = new vscode.ThemeIcon(
+      "symbol-field",
+      fault ? warningColor : new vscode.ThemeColor("icon.foreground"),
+    );
     this.contextValue = words(
       "partition",
       !disk?.mounts.length && isMountable(partition) && "mountable",
@@ -65,6 +70,20 @@ export class MountItem extends vscode.TreeItem {
   }
 }
 
+const warningColor = new vscode.ThemeColor("list.warningForeground");
+
+/** The node of a device or partition, or the folder that something is mounted at. */
+export function pathOf(item: Item): string {
+  if (item instanceof MountItem) {
+    return item.mount.target;
+  }
+  return item instanceof PartitionItem ? item.partition.device : item.device.device;
+}
+
+export function isItem(clicked: unknown): clicked is Item {
+  return clicked instanceof DeviceItem || clicked instanceof PartitionItem || clicked instanceof MountItem;
+}
+
 function collapsible(children: Item[]): vscode.TreeItemCollapsibleState {
   return children.length > 0 ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.None;
 }
@@ -76,16 +95,21 @@ export function labelOf(device: Device): string {
 
 function describeLoop(device: LoopDevice): string {
   const image = basename(device.backingFile) + (device.backingFileDeleted ? " (deleted)" : "");
-  return [image, formatSize(device.size), device.readOnly && "read-only", contentLabel(device.content)]
+  return [
+    image,
+    formatSize(device.size),
+    device.readOnly && "read-only",
+    contentLabel(device.content),
+    faultInShort(device),
+  ]
     .filter(Boolean)
     .join(" · ");
 }
 
 function describeMapper(device: MapperDevice): string {
   const types = [...new Set(device.table.map(({ type }) => type))].join(", ");
-  return [types, formatSize(device.size), device.readOnly && "read-only", device.suspended && "suspended"]
-    .filter(Boolean)
-    .join(" · ");
+  const states = [device.readOnly && "read-only", device.suspended && "suspended", faultInShort(device)];
+  return [types, formatSize(device.size), ...states].filter(Boolean).join(" · ");
 }
 
 /** What is on a device, in a word or two. */

@@ -19,7 +19,8 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
   #failure: string | undefined;
   /** Those that had nothing under them when VS Code saw them first: it leaves them closed when they get something. */
   #bare = new Set<string>();
-  #toOpen: Item[] = [];
+  /** Items to be opened, by id: they are made anew with each list. */
+  readonly #toOpen = new Set<string>();
 
   constructor(readonly model: DeviceModel) {
     this.#tree = vscode.window.createTreeView<Item>(VIEW_ID, {
@@ -72,7 +73,7 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
   async reveal(device: string): Promise<void> {
     for (let tries = 1; tries <= REVEAL_TRIES; tries++) {
       await this.model.refresh();
-      const item = [...this.#items, ...this.#parents.keys()].find(
+      const item = this.#allItems().find(
         (candidate) => candidate instanceof DeviceItem && candidate.device.device === device,
       );
       try {
@@ -120,18 +121,40 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
   }
 
   #noteGrown(): void {
-    const all = [...new Set([...this.#items, ...this.#parents.keys()])];
-    this.#toOpen = all.filter(({ id = "", children }) => children.length > 0 && this.#bare.has(id));
+    const all = this.#allItems();
+    for (const { id = "", children } of all) {
+      if (children.length > 0 && this.#bare.has(id)) {
+        this.#toOpen.add(id);
+      }
+    }
     this.#bare = new Set(all.flatMap(({ id = "", children }) => (children.length === 0 ? [id] : [])));
   }
 
   /** Shows what has come under an item, a mount for example. Not while the view is hidden: it would be brought up. */
   #openGrown(): void {
     if (this.#tree.visible) {
-      for (const item of this.#toOpen.splice(0)) {
-        // It may be gone by now.
-        this.#tree.reveal(item, { select: false, focus: false, expand: true }).then(undefined, () => {});
+      for (const id of this.#toOpen) {
+        this.#toOpen.delete(id);
+        void this.#expand(id);
       }
     }
+  }
+
+  async #expand(id: string): Promise<void> {
+    for (let tries = 1; tries <= REVEAL_TRIES; tries++) {
+      const item = this.#allItems().find((candidate) => candidate.id === id);
+      if (!item) {
+        return;
+      }
+      try {
+        return await this.#tree.reveal(item, { select: false, focus: false, expand: true });
+      } catch {
+        // The tree has changed meanwhile, and the item is none of it any more: its successor may be.
+      }
+    }
+  }
+
+  #allItems(): Item[] {
+    return [...new Set([...this.#items, ...this.#parents.keys()])];
   }
 }

@@ -1,6 +1,7 @@
 /* From a device or an inspected image to the segments of its disk map. Nothing here knows VS Code. */
 import { basename } from "node:path";
 import type { Content, Device, MapperDevice, Mount, Partition, Result } from "../../helper/protocol";
+import { faultsOf } from "../devices/faults";
 import { contentText, familyOf, isExtended, isOfMbr, purposeOf } from "./families";
 import type { Action, Notice, Segment } from "./messages";
 import { type Extent, freeSpace } from "./space";
@@ -26,6 +27,7 @@ interface Disk {
   mounts: Mount[];
   holders: string[];
   damaged?: Inspected["damaged"];
+  tableSize?: Inspected["tableSize"];
 }
 
 /** Everything that one layout is made from. */
@@ -66,7 +68,7 @@ function layoutOf(disk: Disk, around: Surroundings): Layout {
   if (disk.size === 0) {
     return { segments: [], notices: [{ level: "info", text: "There is nothing in it: it has 0 bytes." }] };
   }
-  const notices: Notice[] = damageOf(disk);
+  const notices = faultNotices(disk);
   const { content, partitions } = disk;
   // Of a device, the partitions are those that the kernel knows. None is no word on what its table says.
   const isTold = partitions.length > 0 || (content.kind === "partitionTable" && disk.device === "");
@@ -103,17 +105,8 @@ function oddOnes(segments: readonly Segment[]): Segment[] {
   ]);
 }
 
-function damageOf({ damaged }: Disk): Notice[] {
-  const texts = {
-    primary:
-      "The first copy of the partition table (GPT) is damaged. The map shows its backup, at the end. gdisk and " +
-      "parted can write the first copy anew.",
-    backup:
-      "The backup of the partition table (GPT) is damaged or isn't at the end, as after the image was enlarged or " +
-      "cut. The map shows the first copy. gdisk and parted can write the backup anew.",
-    both: "Both copies of the partition table (GPT) are damaged, so its partitions can't be told.",
-  };
-  return damaged ? [{ level: "warning", text: texts[damaged] }] : [];
+function faultNotices(disk: Disk): Notice[] {
+  return faultsOf(disk).map((text) => ({ level: "warning", text }));
 }
 
 const nothing = {
@@ -171,7 +164,7 @@ function holderSegment(node: string, path: string, room: number, around: Surroun
   const whole = wholeSegment(disk, path, deeper);
   const children =
     device.partitions.length > 0 ? partitionSegments(disk, new Map(), deeper, `${id}/`).map(asRest) : whole.children;
-  return [{ ...whole, kind: "holder", start: null, children }];
+  return [{ ...whole, kind: "holder", start: null, oddities: faultsOf(disk), children }];
 }
 
 /**
@@ -300,7 +293,7 @@ function odditiesOf({ partition }: Node, disk: Disk, partitions: readonly Partit
   if (start + size > disk.size) {
     said.push("Reaches past the end: the image was cut short.");
   }
-  return said;
+  return said.concat(faultsOf(partition));
 }
 
 function partitionSegment(

@@ -45,7 +45,7 @@ async function pictureOfDevice(target: Target & { kind: "device" }, { model, dee
   }
   const { segments, notices } = layoutOfDevice(device, model.devices, deeds.actionsOf(model.devices));
   const loop = device.kind === "loop" ? device : undefined;
-  if (device.content.kind === "partitionTable" && device.partitions.length === 0) {
+  if (device.content.kind === "partitionTable" && device.partitions.length === 0 && device.damaged !== "both") {
     const [action] = loop ? deeds.offered("rescan") : [];
     const text = "The kernel knows of no partitions on it. Those in its table, if there are any, show after a rescan.";
     notices.push({ level: "info", text, ...(action && { action }) });

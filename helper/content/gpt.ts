@@ -29,6 +29,13 @@ const MOST_ENTRY_BYTES = 2 * 1024 * 1024;
 /** Which copies of the table can't be used. */
 export type GptDamage = "primary" | "backup" | "both";
 
+/** What is to be said of a table. */
+export interface GptFaults {
+  damaged?: GptDamage;
+  /** Bytes of the disk that the table is for, where there are fewer. */
+  tableSize?: number;
+}
+
 function looksLikeHeader(bytes: Buffer): boolean {
   return (
     bytes.length >= HEADER_SIZE &&
@@ -60,29 +67,30 @@ export function probeSectorSize(file: OpenFile, offset: number): number {
  * Looks at both copies of a GPT, checksums included.
  *
  * @param range bytes; the disk's start and size within the file
- * @returns undefined where both are sound
  * @throws KernelError where the file can't be read
  */
-export async function gptDamage(
+export async function gptFaults(
   file: OpenFile,
   range: { offset: number; size: number; sectorSize: number },
-): Promise<GptDamage | undefined> {
+): Promise<GptFaults> {
   const lastLba = Math.floor(range.size / range.sectorSize) - 1;
   const primary = await readCopy(file, range, 1);
   // The backup is where the primary says, which is not the end of an image that has grown since.
-  const backup = await readCopy(file, range, primary ? primary.otherLba : lastLba);
-  if (primary && backup) {
-    return undefined;
+  const backup = await readCopy(file, range, primary?.sound ? primary.otherLba : lastLba);
+  const tableSize = primary ? (primary.otherLba + 1) * range.sectorSize : 0;
+  const cutShort = tableSize > range.size && Number.isSafeInteger(tableSize) ? { tableSize } : {};
+  if (primary?.sound && backup?.sound) {
+    return cutShort;
   }
-  return primary ? "backup" : backup ? "primary" : "both";
+  return { ...cutShort, damaged: primary?.sound ? "backup" : backup?.sound ? "primary" : "both" };
 }
 
-/** One copy if it is sound in itself. */
+/** One copy if its header is whole; sound if it can be used. */
 async function readCopy(
   file: OpenFile,
   range: { offset: number; size: number; sectorSize: number },
   lba: number,
-): Promise<{ otherLba: number } | undefined> {
+): Promise<{ otherLba: number; sound: boolean } | undefined> {
   const { offset, size, sectorSize } = range;
   if (lba < 1 || (lba + 1) * sectorSize > size) {
     return undefined;
@@ -103,18 +111,16 @@ async function readCopy(
   if (crc32(header) !== headerCrc || lbaAt(at.ownLba) !== lba) {
     return undefined;
   }
+  const otherLba = lbaAt(at.otherLba);
   // An image that was cut off: neither libblkid nor the kernel takes a table whose disk would have to be larger.
   if ((lbaAt(at.lastUsableLba) + 1) * sectorSize > size) {
-    return undefined;
+    return { otherLba, sound: false };
   }
   const entries = lbaAt(at.entriesLba) * sectorSize;
   const length = header.readUInt32LE(at.entryCount) * header.readUInt32LE(at.entrySize);
   if (length > MOST_ENTRY_BYTES || entries + length > size) {
-    return undefined;
+    return { otherLba, sound: false };
   }
   const table = await readAt(file, offset + entries, length);
-  if (table.length !== length || crc32(table) !== header.readUInt32LE(at.entriesCrc)) {
-    return undefined;
-  }
-  return { otherLba: lbaAt(at.otherLba) };
+  return { otherLba, sound: table.length === length && crc32(table) === header.readUInt32LE(at.entriesCrc) };
 }

@@ -3,18 +3,16 @@ import type { OpenedImage } from "../caller";
 import { sectorSize as deviceSectorSize } from "../linux/block";
 import { Problem } from "../problem";
 import type { Content, Partition } from "../protocol";
-import { type GptDamage, probeSectorSize } from "./gpt";
-import { contentAt, probe } from "./probe";
+import { type GptFaults, probeSectorSize } from "./gpt";
+import { contentAt, probe, tableFaults } from "./probe";
 import { sizeOf } from "./read";
 
-export interface Inspected {
+export interface Inspected extends GptFaults {
   /** Bytes from the offset to the image's end: the size of the device that it would make. */
   size: number;
   content: Content;
   /** By number; `device` is empty, and nothing is mounted or held. */
   partitions: Partition[];
-  /** Which copies of the image's GPT can't be used. */
-  damaged?: GptDamage;
 }
 
 // DISK_MAX_PARTS in <linux/genhd.h> (until Linux 5.17, <linux/blkdev.h> since): no kernel knows more than these.
@@ -55,5 +53,5 @@ export async function inspectImage(
       holders: [],
     });
   }
-  return { size, content, partitions, ...(table?.damaged && { damaged: table.damaged }) };
+  return { size, content, partitions, ...tableFaults(table) };
 }

@@ -4,16 +4,17 @@ import { isErrno, KernelError } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import { Problem } from "../problem";
 import type { Content } from "../protocol";
-import { type GptDamage, gptDamage } from "./gpt";
+import { type GptFaults, gptFaults } from "./gpt";
 import { readAt, sizeOf } from "./read";
+import { sizeBySuperblock } from "./size";
 
 export { probeSectorSize } from "./gpt";
 
-/** A partition table; all places in bytes from the start of the range that was probed. */
-export interface PartitionTable extends FoundTable {
-  /** Which copies of a GPT can't be used. The partitions are those of the other; none where both are damaged. */
-  damaged?: GptDamage;
-}
+/**
+ * A partition table; all places in bytes from the start of the range that was probed. Where a copy of a GPT is damaged,
+ * the partitions are those of the other; none where both are.
+ */
+export type PartitionTable = FoundTable & GptFaults;
 
 /** What `probe` found. */
 export interface Probed {
@@ -52,7 +53,8 @@ export async function probe(file: OpenFile, { offset, size, sectorSize = 512 }: 
   const found = await search(file, range);
   const table: PartitionTable | undefined = found.table && (await examined(file, range, found.table));
   if (found.superblock) {
-    return { content: contentOf(found.superblock), table };
+    const fullSize = sizeBySuperblock(file, offset, found.superblock.type);
+    return { content: { ...contentOf(found.superblock), ...(fullSize > present && { fullSize }) }, table };
   }
   if (found.ambivalent) {
     return { content: ambivalentContent, table };
@@ -96,11 +98,18 @@ async function search(file: OpenFile, range: Required<ProbeRange>): Promise<Blki
 
 async function examined(file: OpenFile, range: Required<ProbeRange>, table: FoundTable): Promise<PartitionTable> {
   // libblkid's word for a protective MBR whose GPT it could not use.
-  if (table.type !== "gpt" && table.type !== "PMBR") {
-    return table;
+  if (table.type === "gpt" || table.type === "PMBR") {
+    const faults = await gptFaults(file, range);
+    return { ...table, ...faults, type: faults.damaged ? "gpt" : table.type };
   }
-  const damaged = await gptDamage(file, range);
-  return damaged ? { ...table, type: "gpt", damaged } : table;
+  const tableSize = table.type === "dos" ? Math.max(0, ...table.partitions.map(({ start, size }) => start + size)) : 0;
+  return tableSize > range.size ? { ...table, tableSize } : table;
+}
+
+/** What is to be said of a device's or image's partition table, as the protocol has it. */
+export function tableFaults(table: PartitionTable | undefined): GptFaults {
+  const { damaged, tableSize } = table ?? {};
+  return { ...(damaged && { damaged }), ...(tableSize !== undefined && { tableSize }) };
 }
 
 function contentOf({ type, usage, label, uuid }: Superblock): Content {

@@ -1,5 +1,5 @@
 /* An image that is itself a block device, whole: it is used as it is, with no loop device between. */
-import { type Probed, probe, unknownContent } from "../content/probe";
+import { type Probed, probe, tableFaults, unknownContent } from "../content/probe";
 import { deviceSize, diskSequence, isReadOnly, sectorSize } from "../linux/block";
 import type { Devnum } from "../linux/devnum";
 import { KernelError } from "../linux/errno";
@@ -72,6 +72,7 @@ async function describeOther(name: string, devnum: Devnum, fd: number): Promise<
     directIo: false,
     reference: "",
     content,
+    ...tableFaults(table),
     partitions: await describePartitions(name, file, table, sectorSize(file), {
       mountsOf: (number) => mounts.get(number) ?? [],
       holdersOf: (folder, number) => allHoldersOf(folder, number, loops),

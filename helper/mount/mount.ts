@@ -34,6 +34,7 @@ type Wish = CheckedParams<"mount/mount">;
 
 /** A mount that only lacks its place; without one where the kernel can't make it aside. */
 interface Prepared extends FileSystemWish {
+  content: Content;
   aside: OpenFile | undefined;
   journalSkipped: boolean;
 }
@@ -109,7 +110,7 @@ async function prepare(mountable: Mountable, content: Content, wish: Wish, calle
     throw new Problem("invalid", `${device} can't be mounted both for writing and with the option ro.`, { device });
   }
   refuseToSkipJournal(checked.options, deviceReadOnly, wish);
-  const plain = { source: device, fileSystem, flags: [...checked.flags], options: checked.options };
+  const plain = { source: device, fileSystem, flags: [...checked.flags], options: checked.options, content };
   if (!driver.context) {
     if (wish.idMap) {
       throw new Problem(
@@ -209,8 +210,12 @@ async function place(
 }
 
 /** Why the kernel refused, in words, with what the file system has said itself. */
-async function refusal(error: unknown, wish: FileSystemWish, { disk }: Mountable): Promise<unknown> {
-  const { source: device, fileSystem } = wish;
+async function refusal(
+  error: unknown,
+  wish: Pick<Prepared, "source" | "fileSystem" | "content">,
+  { disk, file }: Mountable,
+): Promise<unknown> {
+  const { source: device, fileSystem, content } = wish;
   if (!(error instanceof KernelError)) {
     return error;
   }
@@ -227,9 +232,11 @@ async function refusal(error: unknown, wish: FileSystemWish, { disk }: Mountable
   }
   const said = error instanceof MountRefusal ? error.log.filter((line) => line !== "").join("; ") : "";
   // Only where the file system itself complains; a lack of memory is nothing that a check would find.
-  const advice = damage.has(error.errno)
-    ? ` It may be damaged, or use features that this kernel hasn't: "sudo fsck -n ${device}" and the kernel's log tell more.`
-    : "";
+  const advice = !damage.has(error.errno)
+    ? ""
+    : content.fullSize !== undefined
+      ? ` It was cut short: it has ${content.fullSize} bytes by its own word, and ${deviceSize(file)} are there.`
+      : ` It may be damaged, or use features that this kernel hasn't: "sudo fsck -n ${device}" and the kernel's log tell more.`;
   const message = `${device} can't be mounted as ${fileSystem}: ${said || inWords(error.errno)}.${advice}`;
   return Problem.of("kernel", message, error, { device });
 }

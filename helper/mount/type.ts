@@ -41,6 +41,14 @@ export function typesFor(content: Content, device: string, wish?: string): reado
   return [wish];
 }
 
+// What the commonest parts are parts of.
+const wholes: Record<string, string> = {
+  linux_raid_member:
+    "it is a part of a RAID array (linux_raid_member). Assemble that first (mdadm --assemble), and mount the array.",
+  LVM2_member:
+    "it is a part of an LVM volume group (LVM2_member). Activate that first (vgchange --activate y), and mount its volumes.",
+};
+
 /** What is there instead of a file system, and what to do with it; the end of a sentence. */
 function inPlaceOf({ kind, type }: Content): string {
   switch (kind) {
@@ -51,7 +59,7 @@ function inPlaceOf({ kind, type }: Content): string {
     case "crypto":
       return `it is encrypted (${type}). Open it first (cryptsetup open).`;
     case "raid":
-      return `it is a part of something larger (${type}). Put that together first.`;
+      return wholes[type] ?? `it is a part of something larger (${type}). Put that together first.`;
     default:
       return type === "swap"
         ? "it is swap space."

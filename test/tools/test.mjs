@@ -22,6 +22,7 @@ const IMAGE_TOOLS = [
   "fdisk",
   "libblkid1",
   "lvm2",
+  "mdadm",
   "squashfs-tools",
   "util-linux",
   "xfsprogs",

@@ -1,5 +1,16 @@
 import assert from "node:assert/strict";
-import { closeSync, copyFileSync, openSync, readSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { after, describe, it, mock } from "node:test";
 import koffi from "koffi";
 import { inspectImage } from "../../helper/content/inspect";
@@ -70,6 +81,17 @@ function copyOf(path: string, name: string): string {
   const copy = workshop.path(name);
   copyFileSync(path, copy);
   return copy;
+}
+
+/** Always the same, and without any structure. */
+function noiseOf(size: number): Buffer {
+  const noise = Buffer.alloc(size);
+  let state = 1;
+  for (let index = 0; index < size; index++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    noise[index] = state >>> 24;
+  }
+  return noise;
 }
 
 /** Flips bits where a copy of the GPT has its disk's UUID: the header's checksum is then wrong. */
@@ -181,14 +203,7 @@ describe("nothing to be found", () => {
 
   it("data that nothing is known of is other, and not called empty", async () => {
     const path = workshop.path("random.img");
-    // Always the same, and without any structure.
-    const noise = Buffer.alloc(MiB);
-    let state = 1;
-    for (let index = 0; index < noise.length; index++) {
-      state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-      noise[index] = state >>> 24;
-    }
-    writeFileSync(path, noise);
+    writeFileSync(path, noiseOf(MiB));
     assert.equal(blkid(path), undefined);
     assert.deepEqual((await probeFile(path)).content, { kind: "other", type: "", label: "", uuid: "" });
   });
@@ -200,12 +215,43 @@ describe("nothing to be found", () => {
     assert.equal(content.kind, "other");
   });
 
-  it("a file system that was cut off is what blkid says", async () => {
-    const path = workshop.fileSystem("ext4", "cut");
-    truncateSync(path, 2 * MiB);
-    assert.deepEqual((await probeFile(path)).content, contentByBlkid(path));
+  for (const type of ["ext4", "xfs", "squashfs", "erofs", "iso"] as const) {
+    it(`${type} that was cut short is what blkid says, and how large it was`, async () => {
+      // Files that don't fit into what they are packed with.
+      const files = workshop.path("tree");
+      mkdirSync(files, { recursive: true });
+      writeFileSync(`${files}/noise`, noiseOf(2 * MiB));
+      const path = workshop.fileSystem(type, "cut");
+      rmSync(`${files}/noise`);
+      const { size } = statSync(path);
+      assert.equal((await probeFile(path)).content.fullSize, undefined);
+      truncateSync(path, size - MiB);
+      const { fullSize = 0, ...content } = (await probeFile(path)).content;
+      assert.deepEqual(content, contentByBlkid(path));
+      assert.ok(fullSize > statSync(path).size && fullSize <= size, `${fullSize} of ${size} bytes`);
+    });
+  }
+
+  it("what was cut off before its mark is empty", async () => {
+    const path = workshop.fileSystem("ext4", "cut-more");
     truncateSync(path, KiB);
     assert.equal((await probeFile(path)).content.kind, "empty");
+  });
+
+  it("a file system in a partition that is too small for it was cut short", async () => {
+    const path = workshop.disk("too-small.img", 16 * MiB, "label: gpt\n,2M\n,4M\n");
+    const file = workshop.fileSystem("ext4", "larger");
+    const starts = sfdisk(path).partitions.map(({ start }) => start);
+    starts.forEach((start) => void workshop.put(path, start, file));
+    const { partitions } = await inspect(path);
+    // The second has covered the end of the first, not its superblock.
+    assert.deepEqual(
+      partitions.map(({ content }) => [content.type, content.fullSize]),
+      [
+        ["ext4", 4 * MiB],
+        ["ext4", undefined],
+      ],
+    );
   });
 
   it("an offset past the image's end is refused", async () => {
@@ -306,9 +352,11 @@ describe("partition tables, as sfdisk reads them", () => {
   it("partitions that reach past the end of a truncated image are listed, their content unknown", async () => {
     const path = workshop.disk("truncated.img", 64 * MiB, "label: dos\n,8M\n,8M\n,8M\n");
     truncateSync(path, 12 * MiB);
-    const { partitions } = await inspect(path);
+    const { partitions, tableSize } = await inspect(path);
+    assertLikeSfdisk(partitions, path);
     assert.equal(partitions.length, 3);
     assert.equal(partitions[2]?.content.kind, "other");
+    assert.equal(tableSize, 25 * MiB);
   });
 
   it("a hybrid ISO is a file system that has a table, as for blkid", async () => {
@@ -347,8 +395,9 @@ describe("a GPT of which a copy is damaged", () => {
     it(`${name}: said, and the other is used`, async () => {
       const path = copyOf(sound, "damaged.img");
       deed(path);
-      const { content, partitions, damaged } = await inspect(path);
+      const { content, partitions, damaged, tableSize } = await inspect(path);
       assert.equal(damaged, expected);
+      assert.equal(tableSize, statSync(path).size < size ? size : undefined);
       assert.equal(content.type, "gpt");
       assertLikeSfdisk(partitions, sound);
     });
@@ -365,15 +414,20 @@ describe("a GPT of which a copy is damaged", () => {
   it("an image that was cut off before what its table calls usable has no usable copy, as for the kernel", async () => {
     const path = copyOf(sound, "cut-off.img");
     truncateSync(path, size - MiB);
-    const { content, partitions, damaged } = await inspect(path);
+    const { content, partitions, damaged, tableSize } = await inspect(path);
     assert.deepEqual([content.kind, content.type, partitions, damaged], ["partitionTable", "gpt", [], "both"]);
+    assert.equal(tableSize, size);
+    // As sfdisk and blkid: they see nothing but the protective MBR that every GPT has.
+    assert.equal(sfdisk(path).label, "dos");
+    assert.equal(blkid(path)?.PTTYPE, "PMBR");
   });
 
   it("an image that has grown since has its backup where the primary says", async () => {
     const path = copyOf(sound, "grown.img");
     truncateSync(path, size + 8 * MiB);
-    const { partitions, damaged } = await inspect(path);
+    const { partitions, damaged, tableSize } = await inspect(path);
     assert.equal(damaged, undefined);
+    assert.equal(tableSize, undefined);
     assert.equal(partitions.length, 2);
   });
 

@@ -212,6 +212,26 @@ describe("layout of an image", () => {
     }
   });
 
+  test("what was cut short is said: the table, its backup with it, and the file system", () => {
+    const parts = [partition(1, MiB, 50 * MiB, { content: { ...fs("ext4"), fullSize: 90 * MiB } })];
+    const cut = ofImage({ ...image(60 * MiB, gpt, parts), damaged: "backup", tableSize: 100 * MiB });
+    assert.deepEqual(
+      cut.notices.map(({ text }) => text),
+      [
+        "Cut short: its partition table is for 100 MiB, of which the last 40 MiB are missing.",
+        "Partition 1: Cut short: its ext4 has 90 MiB, of which the last 40 MiB are missing.",
+      ],
+    );
+    assert.ok(cut.segments[0] && spoken(cut.segments[0]).includes("its ext4 has 90 MiB"));
+    const more = ofImage({ ...image(MiB, gpt), damaged: "both", tableSize: 100 * MiB });
+    assert.match(more.notices[0]?.text ?? "", /last 99 MiB are missing\. Its partitions can't be told\.$/);
+    assert.equal(sketch(more.segments), "device");
+    const [only] = ofImage(image(GiB, { ...fs("xfs"), fullSize: 3 * GiB })).notices;
+    assert.equal(only?.text, "Cut short: its xfs has 3 GiB, of which the last 2 GiB are missing.");
+    const primary = ofImage({ ...image(60 * MiB, gpt, parts), damaged: "primary", tableSize: 100 * MiB });
+    assert.match(primary.notices[1]?.text ?? "", /first copy/);
+  });
+
   test("overlaps and ends past the end are said, and nothing is lost", () => {
     const { segments, notices } = ofImage(
       image(100 * MiB, mbr, [
@@ -264,6 +284,15 @@ describe("layout of a device", () => {
     const [only] = ofDevice(loop({ content: fs("ext4"), mounts: [mount] })).segments;
     assert.equal(only?.used, null);
     assert.ok(!details(only as Segment).some(([name]) => name === "Used"));
+  });
+
+  test("what is wrong with it is said, also of what stands on it", () => {
+    const parts = [partition(1, MiB, 50 * MiB, { device: "/dev/loop3p1", holders: ["/dev/mapper/data"] })];
+    const disk = loop({ content: gpt, partitions: parts, damaged: "primary" });
+    const data = mapper("data", { size: 50 * MiB, content: { ...fs("xfs"), fullSize: 60 * MiB } });
+    const { notices } = ofDevice(disk, [data]);
+    assert.match(notices[0]?.text ?? "", /^The first copy of the partition table \(GPT\) is damaged/);
+    assert.equal(notices[1]?.text, "data: Cut short: its xfs has 60 MiB, of which the last 10 MiB are missing.");
   });
 
   test("the extended partition is as large as its logical ones need, not the kernel's 1 KiB", () => {

@@ -1,12 +1,12 @@
 /* The disk map as a person sees it, with the mouse and without, on the extension as it is shipped. */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, truncateSync } from "node:fs";
 import { basename, join } from "node:path";
-import test, { after, afterEach, before } from "node:test";
-import { MiB, run, Workshop } from "../images";
-import { DevicesView } from "./devices-view";
-import { loopOf, losetup, losetupDetach, releaseAllUnder } from "./loops";
-import { loadServe, packaged, type Seat, type Served, takeSeat } from "./seat";
+import { Family } from "../../extension/views/messages";
+import { MiB, run, type Workshop } from "../images";
+import { loopOf, losetup, losetupDetach, mountsOf } from "./loops";
+import type { Seat } from "./seat";
+import { setStage } from "./stage";
 import { until } from "./until";
 
 const HOSTILE = "<img src=x onerror=alert(1)>";
@@ -24,65 +24,38 @@ start=9MiB, size=50MiB, type=5
 
 type Page = Awaited<ReturnType<Seat["person"]["webview"]>>;
 
-const shop = new Workshop();
-let served: Served;
-let seat: Seat;
-let view: DevicesView;
+const stage = setStage(
+  "disk-map",
+  (shop) => {
+    makeDisk(shop, "disk.img");
+    shop.disk("mbr.img", 64 * MiB, MBR);
+    const rows = Array.from({ length: 128 }, (_, index) => `size=1MiB, name=part${index + 1}`);
+    shop.disk("many.img", 160 * MiB, ["label: gpt", ...rows, ""].join("\n"));
+    shop.blank("empty.img", 0);
+    shop.blank("blank.raw", 8 * MiB);
+    shop.fileSystem("squashfs", "live");
+    shop.fileSystem("luks", "vault");
+    truncateSync(
+      shop.disk("cut.img", 65 * MiB, "label: dos\nstart=1MiB, size=8MiB\nstart=9MiB, size=55MiB\n"),
+      20 * MiB,
+    );
+    const damaged = shop.disk("damaged.img", 32 * MiB, "label: gpt\nsize=8MiB, name=survivor\n");
+    run("dd", ["if=/dev/urandom", `of=${damaged}`, "bs=512", "seek=1", "count=1", "conv=notrunc", "status=none"]);
+  },
+  { viewport: { width: 1280, height: 800 } },
+);
+const { shop, errand } = stage;
 
-before(async () => {
-  makeDisk("disk.img");
-  shop.disk("mbr.img", 64 * MiB, MBR);
-  const rows = Array.from({ length: 128 }, (_, index) => `size=1MiB, name=part${index + 1}`);
-  shop.disk("many.img", 160 * MiB, ["label: gpt", ...rows, ""].join("\n"));
-  shop.blank("empty.img", 0);
-  shop.blank("blank.raw", 8 * MiB);
-  shop.fileSystem("squashfs", "live");
-  const damaged = shop.disk("damaged.img", 32 * MiB, "label: gpt\nsize=8MiB, name=survivor\n");
-  run("dd", ["if=/dev/urandom", `of=${damaged}`, "bs=512", "seek=1", "count=1", "conv=notrunc", "status=none"]);
-  const { serve } = await loadServe();
-  served = await serve({ vsix: [await packaged()] });
-  seat = await takeSeat(served, "disk-map", { folder: shop.folder });
-  view = new DevicesView(seat.person);
-});
-
-afterEach(async () => {
-  unmountAll();
-  await releaseAllUnder(shop.folder);
-  await seat?.person.dismissToasts();
-});
-
-after(async () => {
-  await seat?.browser.close();
-  await served?.close();
-  await releaseAllUnder(shop.folder);
-  shop[Symbol.dispose]();
-});
-
-/** Partitions, too: `releaseAllUnder` knows of mounts of whole devices. */
-function unmountAll(): void {
-  for (const line of readFileSync("/proc/self/mounts", "utf8").split("\n")) {
-    const target = (line.split(" ")[1] ?? "").replaceAll("\\040", " ");
-    if (target.startsWith(`${shop.folder}/`)) {
-      run("umount", [target]);
-    }
-  }
-}
-
-function makeDisk(name: string): string {
+function makeDisk(shop: Workshop, name: string): string {
   const disk = shop.disk(name, 128 * MiB, GPT);
   shop.put(disk, MiB, shop.fileSystem("vfat", "efi", 16 * MiB));
   shop.put(disk, 17 * MiB, shop.fileSystem("ext4", "root", 64 * MiB));
   return disk;
 }
 
-/** One errand; where it fails there is a screenshot. */
-function errand(title: string, body: (person: Seat["person"]) => Promise<void>): void {
-  test(title, () => seat.person.does(title, body));
-}
-
 /** Right-clicks an image in the explorer and opens its map. */
 async function mapOfImage(name: string): Promise<Page> {
-  const { person } = seat;
+  const { person } = stage.seat;
   await person.openView("Explorer");
   await person.contextMenu(person.treeItem(name), "Show Disk Map");
   return shownMap(name);
@@ -91,7 +64,7 @@ async function mapOfImage(name: string): Promise<Page> {
 /** The map that is in front, by its heading: what VS Code calls the frame depends on how it was opened. */
 async function shownMap(name: string): Promise<Page> {
   return until(`the map of ${name}`, async () => {
-    for (const frame of seat.person.page.frames()) {
+    for (const frame of stage.seat.person.page.frames()) {
       // A frame may go away while it is looked at: it is not the one, then.
       const said = await frame.evaluate(() => document.querySelector("#map h1")?.textContent).catch(() => undefined);
       if (said === name && (await isInFront(frame))) {
@@ -255,7 +228,7 @@ errand("attach from an image's map, on to the device's, mount and detach: it fol
   await page.getByText(/^\d+ % used$/).waitFor({ state: "detached" });
 
   await page.getByRole("button", { name: "Flush" }).click();
-  await view.status(new RegExp(`${name} flushed`));
+  await stage.view.status(new RegExp(`${name} flushed`));
   await page.getByRole("button", { name: "Detach" }).click();
   await notice(page, `${name} isn't there any more`).waitFor();
   assert.equal(await page.locator(".face").count(), 0);
@@ -266,11 +239,120 @@ errand("attach from an image's map, on to the device's, mount and detach: it fol
   assert.equal(await person.page.locator(".tab").filter({ hasText: "Disk Map: disk.img" }).count(), 1);
 });
 
+errand("mount and unmount by the map's own buttons", async (person) => {
+  await person.openView("Explorer");
+  await person.contextMenu(person.treeItem("disk.img"), "Attach as Loop Device");
+  const { device } = await until("the device", () => loopOf(shop.path("disk.img")));
+  const name = basename(device);
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Show Disk Map");
+  const page = await shownMap(name);
+  await page.getByRole("button", { name: `Mount ${name}p2`, exact: true }).click();
+  const [target = ""] = await until("the mount", () => mountsOf(`${device}p2`).length > 0 && mountsOf(`${device}p2`));
+  await page.getByText(/^\d+ % used$/).waitFor();
+  assert.ok((await labels(page)).some((label) => label.includes(`mounted at ${target}`)));
+  assert.equal(await page.getByRole("button", { name: `Mount ${name}p2`, exact: true }).count(), 0);
+  await person.dismissToasts();
+  await page.getByRole("button", { name: `Unmount ${name}p2` }).click();
+  await page.getByRole("button", { name: `Mount ${name}p2`, exact: true }).waitFor();
+  assert.deepEqual(mountsOf(`${device}p2`), []);
+  assert.ok(!existsSync(target));
+});
+
+errand("rescan by the map's button: partitions that the kernel didn't know", async (person) => {
+  const device = losetup(shop.path("mbr.img"));
+  const name = basename(device);
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Show Disk Map");
+  const page = await shownMap(name);
+  await notice(page, "The kernel knows of no partitions").waitFor();
+  await page.getByRole("button", { name: "Rescan Partitions" }).click();
+  await (await person.dialog(/set up by/)).click("Rescan Anyway");
+  await until("the partitions", async () => (await labels(page))[0]?.startsWith(`${name}p1`));
+  assert.ok(existsSync(`${device}p5`));
+  await page.getByRole("button", { name: "Detach" }).click();
+  await (await person.dialog(/set up by/)).click("Detach Anyway");
+  await notice(page, `${name} isn't there any more`).waitFor();
+  assert.ok(!existsSync(`${device}p5`));
+});
+
+errand("what was cut short or can't be opened says so", async () => {
+  const cut = await mapOfImage("cut.img");
+  await notice(cut, "Cut short: its partition table is for 64 MiB, of which the last 44 MiB are missing.").waitFor();
+  assert.match((await labels(cut)).join(), /Reaches past the end/);
+  const vault = await mapOfImage("vault.luks");
+  assert.deepEqual(await labels(vault), ["vault.luks, crypto_LUKS “vault”, 20 MiB, starts at 0 B"]);
+  assert.equal(await vault.locator(".face .family-crypto, .family-crypto .face").count(), 1);
+});
+
+errand("colours keep their contrast in light, dark and high contrast themes", async ({ page: window }) => {
+  const page = await mapOfImage("disk.img");
+  for (const [theme, media] of [
+    ["vscode-light", { colorScheme: "light", forcedColors: "none" }],
+    ["vscode-high-contrast", { colorScheme: "dark", forcedColors: "active" }],
+    ["vscode-high-contrast-light", { colorScheme: "light", forcedColors: "active" }],
+    ["vscode-dark", { colorScheme: "dark", forcedColors: "none" }],
+  ] as const) {
+    await window.emulateMedia(media);
+    await page.locator(`body.${theme}`).waitFor();
+    const weak = await page.evaluate(weakColours, Family.options);
+    assert.deepEqual(weak, [], theme);
+  }
+});
+
+/**
+ * The families whose colour can't be told from the ground, and words that can't be read, by the least contrasts of WCAG
+ * 2.2: 3 to 1 (1.4.11) and 4.5 to 1 (1.4.3). Runs in the page.
+ */
+function weakColours(families: readonly string[]): string[] {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const luminance = (color: string): number => {
+    if (!canvas) {
+      throw new Error("There is no canvas.");
+    }
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red = 0, green = 0, blue = 0] = [...canvas.getImageData(0, 0, 1, 1).data].map((byte) => {
+      const part = byte / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const contrast = (one: string, other: string) => {
+    const [dark = 0, light = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+    return (light + 0.05) / (dark + 0.05);
+  };
+  const ground = getComputedStyle(document.body).getPropertyValue("--vscode-editor-background").trim();
+  const weak: string[] = [];
+  for (const family of families) {
+    const item = document.createElement("li");
+    item.className = `family-${family}`;
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    item.append(swatch);
+    document.getElementById("map")?.append(item);
+    const seen = contrast(getComputedStyle(swatch).borderTopColor, ground);
+    item.remove();
+    // Where nothing is, there is nothing to be seen but a line.
+    if (seen < 3 && family !== "free" && family !== "empty") {
+      weak.push(`${family} ${seen.toFixed(1)}`);
+    }
+  }
+  for (const words of document.querySelectorAll("h1, .facts, .path, th, td, .about")) {
+    const seen = contrast(getComputedStyle(words).color, ground);
+    if (seen < 4.5) {
+      weak.push(`“${words.textContent}” ${seen.toFixed(1)}`);
+    }
+  }
+  return weak;
+}
+
 errand("from the tree, and what is detached elsewhere", async (person) => {
   const device = losetup(shop.path("disk.img"));
   const name = basename(device);
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Show Disk Map");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Show Disk Map");
   const page = await shownMap(name);
   await until("its content", async () => (await page.locator(".facts").innerText()).includes("GPT"));
   // Attached without a scan, and some kernels have none: what isn't known isn't free.
@@ -289,8 +371,8 @@ errand("from the tree, and what is detached elsewhere", async (person) => {
 errand("it is there again after a reload", async (person) => {
   await person.palette("View: Close All Editors");
   const device = losetup(shop.path("blank.raw"));
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Show Disk Map");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Show Disk Map");
   await shownMap(basename(device));
   // Not the browser's: VS Code keeps its state a while before it writes it.
   await person.page.evaluate(() => document.body.classList.add("before-reload"));
@@ -302,6 +384,6 @@ errand("it is there again after a reload", async (person) => {
 if (process.env.DISKLOOM_SCREENSHOTS === "1") {
   errand("screenshots for the README", async () => {
     const { takeMapScreenshots } = await import("./diskMapScreenshots");
-    await takeMapScreenshots(served, join(process.env.DISKLOOM_ROOT ?? process.cwd(), "media/screenshots"));
+    await takeMapScreenshots(stage.served, join(process.env.DISKLOOM_ROOT ?? process.cwd(), "media/screenshots"));
   });
 }

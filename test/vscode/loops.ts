@@ -56,7 +56,7 @@ export async function losetupDetach({ device, image }: Pick<Loop, "device" | "im
 /** Unmounts and detaches all that is left of a folder's images. */
 export async function releaseAllUnder(folder: string): Promise<void> {
   for (const loop of loopsUnder(folder)) {
-    for (const target of mountsOf(loop.device)) {
+    for (const target of mountsOnDisk(loop.device).reverse()) {
       run("umount", [target]);
     }
     await losetupDetach(loop);
@@ -65,9 +65,19 @@ export async function releaseAllUnder(folder: string): Promise<void> {
 
 /** Where a device is mounted. */
 export function mountsOf(device: string): string[] {
-  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
-  return mounts.flatMap((line) => {
-    const [source, target] = line.split(" ");
-    return source === device && target !== undefined ? [target] : [];
+  return mounts().flatMap(({ source, target }) => (source === device ? [target] : []));
+}
+
+/** Where a device and its partitions are mounted. */
+function mountsOnDisk(device: string): string[] {
+  return mounts().flatMap(({ source, target }) => (source.replace(/(\d)p\d+$/, "$1") === device ? [target] : []));
+}
+
+function mounts(): { source: string; target: string }[] {
+  const lines = readFileSync("/proc/self/mounts", "utf8").split("\n");
+  return lines.map((line) => {
+    const [source = "", target = ""] = line.split(" ");
+    // Blanks and the like are in octal, as the fields end at one.
+    return { source, target: target.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8))) };
   });
 }

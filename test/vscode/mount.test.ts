@@ -1,153 +1,219 @@
 /* From an image to its files and back, as a person does it: attach and mount, edit, unmount and detach. */
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
-import test, { after, afterEach, before } from "node:test";
+import test from "node:test";
 import { MiB, run, Workshop } from "../images";
 import { DevicesView } from "./devices-view";
-import { loopOf, loopsUnder, losetup, mountsOf, releaseAllUnder } from "./loops";
-import { type Browser, loadServe, type Person, packaged, ROOMY, type Seat, type Served, takeSeat } from "./seat";
+import { loopOf, losetup, mountsOf, releaseAllUnder } from "./loops";
+import { newWindow, type Person, packaged, ROOMY, type Seat, takeSeat } from "./seat";
+import { setStage } from "./stage";
 import { UnprivilegedPlace, USER } from "./unprivileged-place";
 import { until } from "./until";
 
-const START = [2048, 20480] as const;
-const LABELS = ["config", "system"] as const;
+/** A disk's image, and what is to be seen of it. */
+interface Disk {
+  image: string;
+  /** The labels of what this kernel can mount of it, in order. */
+  mounted: string[];
+  /** The partition whose file is edited: its label, and its place in the image in sectors. */
+  edited: { label: string; start: number };
+}
 
-const shop = new Workshop();
-let served: Served;
-let seat: Seat;
-let view: DevicesView;
+const TWO = { start: [2048, 20480], labels: ["config", "system"] } as const;
+const PI = { boot: 8192, root: 24576 } as const;
+const PART = 8 * MiB;
+const FILE = "notes.txt";
 
-before(async () => {
-  twoPartitions(shop, "two.img");
+let two: Disk;
+const stage = setStage("mount", (shop) => {
+  two = twoPartitions(shop, "two.img");
   shop.blank("blank.img", MiB);
   shop.fileSystem("squashfs", "packed");
-  const { serve } = await loadServe();
-  served = await serve({ vsix: [await packaged()] });
-  seat = await takeSeat(served, "mount", { folder: shop.folder, viewport: ROOMY });
-  view = new DevicesView(seat.person);
 });
+const { shop, errand } = stage;
 
-afterEach(async () => {
-  await seat?.person.dismissToasts().catch(() => {});
-});
-
-after(async () => {
-  await seat?.browser.close();
-  await served?.close();
-  for (const { device } of loopsUnder(shop.folder)) {
-    for (const [index] of LABELS.entries()) {
-      mountsOf(`${device}p${index + 1}`).forEach((target) => void run("umount", [target]));
-    }
-  }
-  await releaseAllUnder(shop.folder);
-  shop[Symbol.dispose]();
-});
-
-/** A disk with ext4 twice, as the kernel of a container has no vfat; its files belong to its owner. */
-function twoPartitions(place: Workshop, name: string, owner = 0): string {
-  const disk = place.disk(name, 20 * MiB, `label: gpt\n${START.map((start) => `start=${start}, size=8M\n`).join("")}`);
-  using scratch = new Workshop();
-  for (const [index, label] of LABELS.entries()) {
-    const part = scratch.blank(`${label}.part`, 8 * MiB);
-    const file = scratch.path(`${label}/${label}.txt`);
-    mkdirSync(scratch.path(label));
-    writeFileSync(file, `This is ${label}.\n`);
-    chownSync(file, owner, owner);
-    run("mkfs.ext4", ["-q", "-F", "-L", label, "-d", scratch.path(label), part]);
-    place.put(disk, (START[index] ?? 0) * 512, part);
-  }
-  chownSync(disk, owner, owner);
-  return disk;
-}
-
-function errand(title: string, body: (person: Person) => Promise<void>): void {
-  test(title, () => seat.person.does(title, body));
-}
-
-/** A file as it is in one of the partitions of an image, without any device. */
-function inImage(image: string, partition: 0 | 1, file: string): string {
+/** Puts an ext4 into a disk, with a file in it that belongs to its owner. */
+function putExt4(place: Workshop, disk: string, start: number, label: string, owner: number): void {
   // Not beside the images: a row that comes or goes in the explorer moves those that are about to be clicked.
   using scratch = new Workshop();
-  const part = scratch.path("part");
-  run("dd", [`if=${image}`, `of=${part}`, "bs=512", `skip=${START[partition]}`, "count=16384", "status=none"]);
-  return run("debugfs", ["-R", `cat ${file}`, part]);
+  const files = scratch.path("files");
+  mkdirSync(files);
+  writeFileSync(`${files}/${FILE}`, `This is ${label}.\n`);
+  chownSync(`${files}/${FILE}`, owner, owner);
+  const part = scratch.blank("part", PART);
+  run("mkfs.ext4", ["-q", "-F", "-L", label, "-d", files, part]);
+  place.put(disk, start * 512, part);
 }
 
-/** The window that something opens. */
-async function newWindow({ context }: Browser, open: () => Promise<void>): Promise<Person> {
-  const [page] = await Promise.all([context.waitForEvent("page"), open()]);
-  await page.waitForSelector(".monaco-workbench");
-  const { Person } = await import("./host/person.mjs");
-  return new Person(page);
+/** A disk with ext4 twice. */
+function twoPartitions(place: Workshop, name: string): Disk {
+  const { start, labels } = TWO;
+  const rows = start.map((sector) => `start=${sector}, size=8M\n`).join("");
+  const image = place.disk(name, 20 * MiB, `label: gpt\n${rows}`);
+  labels.forEach((label, index) => void putExt4(place, image, start[index] ?? 0, label, 0));
+  return { image, mounted: [...labels], edited: { label: labels[1], start: start[1] } };
+}
+
+/** As Raspberry Pi OS comes: an MBR, a small vfat to boot from, and ext4. */
+function raspberryPi(place: Workshop, name: string, owner: number): Disk {
+  const script = `label: dos\nstart=${PI.boot}, size=8M, type=c\nstart=${PI.root}, type=83\n`;
+  const image = place.disk(name, 24 * MiB, script);
+  using scratch = new Workshop();
+  const boot = scratch.blank("boot", PART);
+  run("mkfs.vfat", ["-n", "bootfs", boot]);
+  place.put(image, PI.boot * 512, boot);
+  putExt4(place, image, PI.root, "rootfs", owner);
+  chownSync(image, owner, owner);
+  const mounted = kernelHas("vfat") ? ["bootfs", "rootfs"] : ["rootfs"];
+  return { image, mounted, edited: { label: "rootfs", start: PI.root } };
+}
+
+function kernelHas(fileSystem: string): boolean {
+  const known = () => readFileSync("/proc/filesystems", "utf8").includes(`\t${fileSystem}\n`);
+  return known() || (spawnSync("modprobe", ["--quiet", fileSystem]).status === 0 && known());
+}
+
+/** A file system, and all in it root's; the image is somebody's. */
+function filesOfRoot(place: Workshop, name: string, owner: number): Disk {
+  const image = place.blank(name, PART);
+  putExt4(place, image, 0, "roots", 0);
+  chownSync(image, owner, owner);
+  return { image, mounted: ["roots"], edited: { label: "roots", start: 0 } };
+}
+
+/** What debugfs has to say of the file as it is in the image, without any device. */
+function inImage({ image, edited }: Disk, request: "cat" | "stat" = "cat"): string {
+  using scratch = new Workshop();
+  const part = scratch.path("part");
+  run("dd", [`if=${image}`, `of=${part}`, "bs=512", `skip=${edited.start}`, `count=${PART / 512}`, "status=none"]);
+  return run("debugfs", ["-R", `${request} ${FILE}`, part]);
+}
+
+/** From now on, what is clicked of menus and messages is written down. */
+async function watchClicks({ page }: Person): Promise<() => Promise<string[]>> {
+  await page.evaluate(() => {
+    const clicked: string[] = [];
+    Object.assign(window, { clicked });
+    const note = ({ target, button }: MouseEvent) => {
+      const offer = target instanceof Element ? target.closest(".action-menu-item, .monaco-button") : null;
+      if (button === 0 && offer) {
+        clicked.push(offer.textContent?.trim() ?? "");
+      }
+    };
+    window.addEventListener("mousedown", note, { capture: true });
+  });
+  return () => page.evaluate(() => ("clicked" in window ? (window.clicked as string[]) : []));
+}
+
+/** Edits the file in a window on its folder, and closes that. */
+async function editIn(inside: Person, folder: string): Promise<void> {
+  try {
+    await inside.treeItem(FILE).dblclick();
+    await inside.page.locator(".monaco-editor .view-lines", { hasText: "This" }).click();
+    await inside.page.keyboard.press("Control+Home");
+    await inside.page.keyboard.type("Edited in VS Code. ");
+    await inside.page.keyboard.press("Control+S");
+    await until("the file is saved", () => readFileSync(`${folder}/${FILE}`, "utf8").startsWith("Edited"));
+  } finally {
+    await inside.page.close();
+  }
 }
 
 /**
  * Attach and Mount, Open Folder, an edit, Unmount and Detach.
  * @param home where what is mounted for this person goes, and how it is seen from here
  */
-async function editInImage(at: Seat, image: string, home: { path: string; seen: string }): Promise<void> {
+async function editInImage(at: Seat, disk: Disk, home: { path: string; seen: string }): Promise<void> {
   const { person } = at;
+  const { image, mounted, edited } = disk;
   const tree = new DevicesView(person);
   await person.openView("Explorer");
+  await person.treeItem(basename(image)).waitFor();
+  const clicks = await watchClicks(person);
   await person.contextMenu(person.treeItem(basename(image)), "Attach and Mount");
-  const toast = await person.toast(
-    `${basename(image)} is mounted at ${LABELS.map((label) => `${home.path}/${label}`).join(" and ")}.`,
-  );
+  const places = mounted.map((label) => `${home.path}/${label}`).join(" and ");
+  const toast = await person.toast(`${basename(image)} is mounted at ${places}.`);
   assert.deepEqual(toast.buttons, ["Open Folder", "Show Device"]);
   const loop = await until("the loop device", () => loopOf(image));
+  if (mounted.length === 1) {
+    // What this kernel can't mount is said, and what it would take.
+    const missing = `${loop.device}p1 can't be mounted: this kernel has no vfat.`;
+    assert.ok(toast.text.includes(missing) && /module "?(.*modprobe )?vfat/.test(toast.text), toast.text);
+  }
   await person.screenshot("attached and mounted");
 
-  const inside = await newWindow(at.browser, async () => {
+  const open = async () => {
     await toast.click("Open Folder");
-    await person.quickPick("system");
-  });
-  try {
-    await inside.treeItem("system.txt").dblclick();
-    await inside.page.locator(".monaco-editor .view-lines", { hasText: "This" }).click();
-    await inside.page.keyboard.press("Control+Home");
-    await inside.page.keyboard.type("Edited in VS Code. ");
-    await inside.page.keyboard.press("Control+S");
-    const saved = () => readFileSync(`${home.seen}/system/system.txt`, "utf8").startsWith("Edited");
-    await until("the file is saved", saved);
-  } finally {
-    await inside.page.close();
-  }
+    if (mounted.length > 1) {
+      await person.quickPick(edited.label);
+    }
+  };
+  await editIn(await newWindow(at.browser, open), `${home.seen}/${edited.label}`);
 
   await tree.open();
-  const row = person.treeItem(`${home.path}/system`);
+  const row = person.treeItem(`${home.path}/${edited.label}`);
   await row.waitFor();
   assert.match((await row.getAttribute("aria-label")) ?? "", /ext4 · .* of .* used/);
   await person.screenshot("tree with mounts");
   const entries = await person.openContextMenu(tree.row(loop));
-  assert.ok(!entries.includes("Mount"), "Mount is offered for what is mounted");
+  assert.equal(entries.includes("Mount"), mounted.length < 2 && !kernelHas("vfat"), entries.join(", "));
   await person.screenshot("menu of a mounted device");
   await person.page.keyboard.press("Escape");
   await person.contextMenu(tree.row(loop), "Unmount and Detach");
   await tree.untilGone(loop);
   assert.equal(loopOf(image), undefined);
   assert.deepEqual(
-    LABELS.filter((label) => existsSync(`${home.seen}/${label}`)),
+    mounted.filter((label) => existsSync(`${home.seen}/${label}`)),
     [],
   );
-  assert.equal(inImage(image, 1, "system.txt"), "Edited in VS Code. This is system.\n");
+  assert.equal(inImage(disk), `Edited in VS Code. This is ${edited.label}.\n`);
+  assert.deepEqual(await clicks(), ["Attach and Mount", "Open Folder", "Unmount and Detach"]);
+}
+
+/** Mount with Root's Files as Mine, an edit, Unmount: for root it was root who did it. */
+async function editAsMine(at: Seat, disk: Disk, home: { path: string; seen: string }): Promise<void> {
+  const { person } = at;
+  const tree = new DevicesView(person);
+  await person.openView("Explorer");
+  await person.contextMenu(person.treeItem(basename(disk.image)), "Attach as Loop Device");
+  const loop = await until("the loop device", () => loopOf(disk.image));
+  await person.dismissToasts();
+  await tree.open();
+  await person.contextMenu(tree.row(loop), "Mount with Root's Files as Mine");
+  const target = `${home.path}/${disk.edited.label}`;
+  const toast = await person.toast(`${basename(loop.device)} is mounted at ${target}.`);
+  const seen = `${home.seen}/${disk.edited.label}`;
+  assert.equal(statSync(`${seen}/${FILE}`).uid, USER.uid);
+  await editIn(await newWindow(at.browser, () => toast.click("Open Folder")), seen);
+
+  await person.treeItem(target).hover();
+  await person.treeItem(target).getByRole("button", { name: "Unmount" }).click();
+  await person.treeItem(target).waitFor({ state: "detached" });
+  await tree.pressInline(loop, "Detach");
+  await tree.untilGone(loop);
+  assert.equal(inImage(disk), "Edited in VS Code. This is roots.\n");
+  assert.match(inImage(disk, "stat"), /User: +0 +Group: +0/);
 }
 
 errand("two partitions are mounted, a file is edited, all is detached, and the edit is in the image", async () => {
-  await editInImage(seat, shop.path("two.img"), { path: "/run/media/root", seen: "/run/media/root" });
+  await editInImage(stage.seat, two, { path: "/run/media/root", seen: "/run/media/root" });
 });
 
-test("the same by a user who isn't root", async () => {
+test("a Raspberry Pi's image by a user who isn't root: three clicks, and the edit is in it; and files of root", async () => {
   using own = new Workshop();
   chmodSync(own.folder, 0o755);
   mkdirSync(own.path("images"));
-  const image = twoPartitions(own, "images/mine.img", USER.uid);
+  const disk = raspberryPi(own, "images/pi.img", USER.uid);
+  const roots = filesOfRoot(own, "images/roots.img", USER.uid);
   const sudoers = `${USER.name} ALL=(root) NOPASSWD: ALL\n`;
   await using place = await UnprivilegedPlace.open(own.folder, await packaged(), sudoers);
   const at = await takeSeat(place.served, "mount-user", { folder: own.path("images"), viewport: ROOMY });
   const path = `/run/media/${USER.name}`;
   try {
-    await at.person.does("edit as a user", () => editInImage(at, image, { path, seen: place.path(path) }));
+    await at.person.does("edit as a user", () => editInImage(at, disk, { path, seen: place.path(path) }));
+    await at.person.does("edit root's files", () => editAsMine(at, roots, { path, seen: place.path(path) }));
   } finally {
     await at.browser.close();
     await releaseAllUnder(own.folder);
@@ -156,8 +222,8 @@ test("the same by a user who isn't root", async () => {
 
 errand("mounted and unmounted one by one in the tree", async (person) => {
   const device = losetup(shop.path("packed.squashfs"));
-  await view.open();
-  await person.contextMenu(view.row({ device }), "Mount");
+  await stage.view.open();
+  await person.contextMenu(stage.view.row({ device }), "Mount");
   // Somebody else attached it.
   await (await person.dialog(/set up by/)).click("Mount Anyway");
   const [target = ""] = await until("the mount", () => mountsOf(device).length > 0 && mountsOf(device));
@@ -166,7 +232,7 @@ errand("mounted and unmounted one by one in the tree", async (person) => {
   await person.treeItem(target).getByRole("button", { name: "Unmount" }).click();
   await person.treeItem(target).waitFor({ state: "detached" });
   assert.ok(!existsSync(target));
-  const entries = await person.openContextMenu(view.row({ device }));
+  const entries = await person.openContextMenu(stage.view.row({ device }));
   await person.page.keyboard.press("Escape");
   assert.ok(entries.includes("Mount") && !entries.includes("Unmount") && !entries.includes("Open Mounted Folder"));
 });
@@ -189,7 +255,7 @@ errand("an image is dragged onto the tree", async (person) => {
   await page.mouse.move(from.x + 40, from.y + from.height / 2);
   await page.mouse.down();
   await page.mouse.move(from.x + 50, from.y + from.height / 2 + 5, { steps: 3 });
-  // Resting on an icon of the activity bar opens its view.
+  // Resting on an icon of the activity bar opens its stage.view.
   const title = page.locator(".sidebar .title-label", { hasText: "Diskloom" });
   await until("the Diskloom view opens", async () => {
     await page.mouse.move(over.x + over.width / 2 + Math.random() * 4, over.y + over.height / 2, { steps: 2 });
@@ -202,5 +268,5 @@ errand("an image is dragged onto the tree", async (person) => {
   await page.mouse.move(to.x + 65, to.y + Math.min(42, to.height - 4), { steps: 3 });
   await page.mouse.up();
   const loop = await until("the loop device", () => loopOf(shop.path("blank.img")));
-  await view.row(loop).waitFor();
+  await stage.view.row(loop).waitFor();
 });

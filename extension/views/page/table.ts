@@ -1,9 +1,9 @@
 /// <reference lib="dom" />
 /* The table below the bar: a row for each segment. */
-import { formatSize } from "../../devices/format";
+import { formatSize, sizeInFull } from "../../devices/format";
 import type { Action, Segment } from "../messages";
 import { element } from "./dom";
-import { contentOf, flattened, sizeInFull, usedText } from "./words";
+import { contentOf, flattened, usedText } from "./words";
 
 export interface Table {
   root: HTMLElement;

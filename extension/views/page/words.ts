@@ -1,5 +1,5 @@
 /* Segments in words: what is read aloud, shown on hover, and listed in the table. */
-import { formatSize } from "../../devices/format";
+import { formatSize, sizeInFull } from "../../devices/format";
 import type { Family, Segment } from "../messages";
 
 export const familyNames: Record<Family, string> = {
@@ -26,11 +26,6 @@ export function nameOf({ kind, name, label, title, number, purpose }: Segment): 
 
 export function contentOf({ content, label }: Segment): string {
   return label ? `${content} “${label}”` : content;
-}
-
-export function sizeInFull(bytes: number): string {
-  const exact = `${bytes.toLocaleString("en")} bytes`;
-  return bytes < 1024 ? exact : `${formatSize(bytes)} (${exact})`;
 }
 
 export function usedPercent({ used }: Segment): number | undefined {
