@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { ResponseError } from "vscode-jsonrpc/node";
 import type { LoopDevice, MapperDevice, ProblemData } from "../../helper/protocol";
 import { TestHelper } from "../helper";
+import { until } from "../kernel/scene";
 
 const SECTORS = 16384;
 
@@ -139,7 +140,6 @@ describe("mapper requests", () => {
     const before = helper.changes;
     execFileSync("dmsetup", ["create", "told", "--table", "0 8 zero"]);
     execFileSync("dmsetup", ["remove", "--retry", "told"]);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    assert.ok(helper.changes > before);
+    await until(() => helper.changes > before, "no word of a change", 30_000);
   });
 });
