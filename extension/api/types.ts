@@ -117,7 +117,7 @@ export interface DiskloomError extends Error {
 export type ErrorCode =
   /** Root is needed and can't be had: the workspace isn't trusted, or there is no way to become root. */
   | "notPrivileged"
-  /** The user's own rights don't reach that far. */
+  /** The user's own rights, or the container's, don't reach that far. */
   | "notPermitted"
   /** There is no such image or device. */
   | "notFound"
@@ -129,7 +129,7 @@ export type ErrorCode =
   | "overlap"
   /** The device's node has another image, or none, by now. */
   | "stale"
-  /** This machine can't: it isn't Linux, or its kernel or container has no loop devices. */
+  /** This machine can't: it isn't Linux, or there are no loop devices. */
   | "unsupported"
   /** Anything else that the kernel said. */
   | "kernel"
