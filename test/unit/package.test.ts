@@ -61,9 +61,11 @@ for (const { target, native, machine, libc } of packages) {
       const expected = [
         /^\[Content_Types\]\.xml$/,
         /^extension\.vsixmanifest$/,
-        /^extension\/(package\.json|readme\.md|changelog\.md|LICENSE\.txt)$/,
-        /^extension\/dist\/(extension|helper|askpass|polkit|diskMap)\.js$/,
-        /^extension\/media\/[\w-]+\.(svg|css|png)$/,
+        /^extension\/(package(\.nls(\.[\w-]+)?)?\.json|readme\.md|changelog\.md|LICENSE\.txt)$/,
+        /^extension\/l10n\/[\w.-]+\.json$/,
+        /^extension\/dist\/\w+\.js$/,
+        // Not the README's pictures, which are large.
+        /^extension\/media\/(?!screenshots)(\w+\/)?[\w-]+\.(svg|css|png)$/,
       ];
       assert.deepEqual(
         names.filter((name) => !expected.some((pattern) => pattern.test(name))),

@@ -11,6 +11,7 @@ const SENTENCE = /^Loop devices are a part of Linux\. Open a folder on a Linux m
 describe("Where there is no Linux", () => {
   const { executeCommand } = vscode.commands;
   const { getExtension } = vscode.extensions;
+  const { registerCustomEditorProvider } = vscode.window;
   let subscriptions: vscode.Disposable[] = [];
   let executed: string[] = [];
   let installed: string[] = [];
@@ -24,6 +25,8 @@ describe("Where there is no Linux", () => {
       },
     });
     Object.assign(vscode.extensions, { getExtension: (id: string) => (installed.includes(id) ? {} : undefined) });
+    // What stands for the editor of images: the real one has its place already.
+    Object.assign(vscode.window, { registerCustomEditorProvider: () => new vscode.Disposable(() => {}) });
     const packageJSON = { contributes: { commands: [{ command: COMMAND }] } };
     const platform = Object.getOwnPropertyDescriptor(process, "platform");
     Object.defineProperty(process, "platform", { ...platform, value: "darwin" });
@@ -40,6 +43,7 @@ describe("Where there is no Linux", () => {
   after(() => {
     Object.assign(vscode.commands, { executeCommand });
     Object.assign(vscode.extensions, { getExtension });
+    Object.assign(vscode.window, { registerCustomEditorProvider });
     vscode.Disposable.from(...subscriptions).dispose();
     subscriptions = [];
   });
