@@ -24,8 +24,8 @@ export interface DiskloomApi {
 
   /**
    * Detaches a device.
-   * @param device as attach() or list() returned it; it is refused as "stale" if its node has another image by now. Or a
-   * node, such as "/dev/loop3", whatever is attached to it.
+   * @param device as attach() or list() returned it; it is refused as "stale" if its node has another image by now. Or
+   * a node, such as "/dev/loop3", whatever is attached to it.
    * @returns "pending" where it will be gone with its last user: with `whenBusy: "later"` only
    * @throws DiskloomError
    */
@@ -38,8 +38,8 @@ export interface DiskloomApi {
   list(): Promise<LoopDevice[]>;
 
   /**
-   * Devices have come or gone, or what is on them or mounted from them has changed, whoever did it. At most one in 50 ms;
-   * list() tells how things are now.
+   * Devices have come or gone, or what is on them or mounted from them has changed, whoever did it. At most one in
+   * 50 ms; list() tells how things are now.
    */
   readonly onDidChangeDevices: Event<void>;
 }
@@ -59,8 +59,8 @@ export interface AttachOptions {
 
 export interface DetachOptions {
   /**
-   * What becomes of a device that is in use. "refuse", which is the default: nothing, it is an error. "unmount": all that is
-   * mounted of it is unmounted, or nothing is. "later": it goes when its last user does.
+   * What becomes of a device that is in use. "refuse", which is the default: nothing, it is an error. "unmount": all
+   * that is mounted of it is unmounted, or nothing is. "later": it goes when its last user does.
    */
   whenBusy?: "refuse" | "unmount" | "later" | undefined;
 }

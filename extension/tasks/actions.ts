@@ -15,8 +15,10 @@ import type { TaskWish } from "./definition";
 
 /** What a task works with. */
 export interface TaskRun {
-  /** @throws Failure */
+  /** @throws Failure, reason "cancelled" where the task is terminated */
   request<M extends Method>(method: M, params: Params<M>): Promise<Result<M>>;
+  /** Takes something back, also when the task is terminated. @throws Failure */
+  undo<M extends Method>(method: M, params: Params<M>): Promise<Result<M>>;
   /** Writes a line to the task's terminal. */
   say(line: string): void;
 }
@@ -57,14 +59,14 @@ async function attach(
   return { device, shared };
 }
 
-/** Attaches if need be, and mounts. Where nothing can be mounted, what it has attached is detached again. */
+/** Attaches if need be, and mounts. Where that fails, or is cancelled, what it has attached is detached again. */
 async function mount(run: TaskRun, wish: MountWish): Promise<void> {
   const { device, shared } = await attach(run, wish);
   try {
     await mountAttached(run, wish, device);
   } catch (error) {
     if (!shared) {
-      await run.request("loop/detach", { ...naming(device), whenBusy: "lazy" });
+      await run.undo("loop/detach", { ...naming(device), whenBusy: "unmount" });
       run.say(`${device.device} is detached again.`);
     }
     throw error;
@@ -106,6 +108,9 @@ async function mountEach(run: TaskRun, mountables: readonly Mountable[], target:
     try {
       await mountOne(run, mountable, target);
     } catch (error) {
+      if (error instanceof Failure && error.reason === "cancelled") {
+        throw error;
+      }
       failures.push(error);
     }
   }

@@ -35,6 +35,7 @@ export class TaskTerminal implements vscode.Pseudoterminal {
     const { client, log } = this.context;
     const run: TaskRun = {
       request: (method, params) => client.request(method, params, { token: this.#cancellation.token }),
+      undo: (method, params) => client.request(method, params),
       say,
     };
     try {

@@ -1,5 +1,7 @@
 /* Tasks as a person has them in tasks.json, on real devices. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
@@ -38,13 +40,18 @@ describe("A task of type diskloom", () => {
     writeFileSync(join(folder, ".vscode/tasks.json"), JSON.stringify({ version: "2.0.0", tasks: all }));
   }
 
+  /** As VS Code has it, once it has read tasks.json. */
+  function taskCalled(label: string): Promise<vscode.Task> {
+    return until(`the task ${label}`, async () =>
+      (await vscode.tasks.fetchTasks({ type: "diskloom" })).find(({ name }) => name === label),
+    );
+  }
+
   /** Runs the tasks one after the other. @returns the exit code of the last */
   async function runTasks(...labels: string[]): Promise<number | undefined> {
     let code: number | undefined;
     for (const label of labels) {
-      const task = await until(`the task ${label}`, async () =>
-        (await vscode.tasks.fetchTasks({ type: "diskloom" })).find(({ name }) => name === label),
-      );
+      const task = await taskCalled(label);
       const ended = new Promise<number | undefined>((resolve) => {
         const listening = vscode.tasks.onDidEndTaskProcess(({ execution, exitCode }) => {
           if (execution.task.name === label) {
@@ -169,10 +176,39 @@ describe("A task of type diskloom", () => {
     assert.equal(loopOf(image)?.device, device);
   });
 
+  it("that is terminated attaches nothing any more", async () => {
+    const other = shop().blank("other.img", MiB);
+    define(
+      { label: "attach 7", action: "attach", image: variable },
+      { label: "other 7", action: "attach", image: other },
+    );
+    // Attaching waits for whoever has the control device locked.
+    const locker = spawn("flock", ["/dev/loop-control", "-c", "echo locked; cat"], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    await once(locker.stdout, "data");
+    const task = await taskCalled("attach 7");
+    const execution = await vscode.tasks.executeTask(task);
+    const ended = new Promise<void>((resolve) => {
+      const listening = vscode.tasks.onDidEndTask((end) => {
+        if (end.execution.task.name === "attach 7") {
+          listening.dispose();
+          resolve();
+        }
+      });
+    });
+    execution.terminate();
+    await ended;
+    locker.stdin.end();
+    // What waited longer would have had its turn before.
+    assert.equal(await runTasks("other 7"), 0);
+    assert.equal(loopOf(image), undefined);
+  });
+
   it("runs before and after debugging", async () => {
     define(
-      { label: "before 7", action: "mount", image: variable, target: "mounted" },
-      { label: "after 7", action: "detach", image: variable },
+      { label: "before 8", action: "mount", image: variable, target: "mounted" },
+      { label: "after 8", action: "detach", image: variable },
     );
     const seen = join(folder, "seen.txt");
     writeFileSync(
@@ -193,8 +229,8 @@ describe("A task of type diskloom", () => {
       request: "launch",
       program: join(folder, "program.js"),
       console: "internalConsole",
-      preLaunchTask: "before 7",
-      postDebugTask: "after 7",
+      preLaunchTask: "before 8",
+      postDebugTask: "after 8",
     });
     assert.ok(started);
     await ended;
