@@ -186,20 +186,23 @@ describe("A task of type diskloom", () => {
     const locker = spawn("flock", ["/dev/loop-control", "-c", "echo locked; cat"], {
       stdio: ["pipe", "pipe", "inherit"],
     });
-    await once(locker.stdout, "data");
-    const task = await taskCalled("attach 7");
-    const execution = await vscode.tasks.executeTask(task);
-    const ended = new Promise<void>((resolve) => {
-      const listening = vscode.tasks.onDidEndTask((end) => {
-        if (end.execution.task.name === "attach 7") {
-          listening.dispose();
-          resolve();
-        }
+    try {
+      await once(locker.stdout, "data");
+      const task = await taskCalled("attach 7");
+      const execution = await vscode.tasks.executeTask(task);
+      const ended = new Promise<void>((resolve) => {
+        const listening = vscode.tasks.onDidEndTask((end) => {
+          if (end.execution.task.name === "attach 7") {
+            listening.dispose();
+            resolve();
+          }
+        });
       });
-    });
-    execution.terminate();
-    await ended;
-    locker.stdin.end();
+      execution.terminate();
+      await ended;
+    } finally {
+      locker.stdin.end();
+    }
     // What waited longer would have had its turn before.
     assert.equal(await runTasks("other 7"), 0);
     assert.equal(loopOf(image), undefined);
