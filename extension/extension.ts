@@ -1,19 +1,22 @@
 /* Puts the parts together, nothing else. */
 import * as vscode from "vscode";
+import { createApi, createUnsupportedApi } from "./api/api";
+import type { DiskloomApi } from "./api/types";
 import { registerCommands } from "./commands";
 import { registerProperties } from "./commands/properties";
-import { registerUnsupported } from "./commands/unsupported";
+import { registerUnsupported, UNSUPPORTED } from "./commands/unsupported";
 import { DeviceModel } from "./devices/model";
 import { DevicesView } from "./devices/view";
 import { HelperClient } from "./helper/client";
+import { registerTasks } from "./tasks/provider";
 import { registerDiskMap } from "./views/diskMap";
 import { showRootStatus } from "./views/rootStatus";
 
-export function activate(context: vscode.ExtensionContext): void {
+export function activate(context: vscode.ExtensionContext): DiskloomApi {
   if (process.platform !== "linux") {
     const { commands } = context.extension.packageJSON.contributes as { commands: { command: string }[] };
     context.subscriptions.push(...registerUnsupported(commands.map(({ command }) => command)));
-    return;
+    return createUnsupportedApi(UNSUPPORTED);
   }
   const log = vscode.window.createOutputChannel("Diskloom", { log: true });
   const client = new HelperClient(context.asAbsolutePath("dist/helper.js"), log);
@@ -29,5 +32,7 @@ export function activate(context: vscode.ExtensionContext): void {
     ...registerCommands(parts),
     registerDiskMap(parts, context),
     registerProperties(parts),
+    registerTasks(parts),
   );
+  return createApi(parts);
 }

@@ -1,4 +1,5 @@
 import { getSystemErrorMap } from "node:util";
+import { mayAdministrate } from "./linux/capabilities";
 import { KernelError } from "./linux/errno";
 import type { ProblemData, Reason } from "./protocol";
 
@@ -27,6 +28,9 @@ export function inWords(errno: string): string {
 }
 
 const privileged = process.geteuid?.() === 0;
+const CONFINED =
+  "Root may not do that in here: this container or sandbox lacks CAP_SYS_ADMIN. Start it with “--privileged”, or attach " +
+  "the image outside of it.";
 
 /** What the kernel said, for which no room nearer to the user's wish has found better words. */
 export function problemOf(error: unknown): Problem | undefined {
@@ -41,7 +45,7 @@ export function problemOf(error: unknown): Problem | undefined {
     case "EACCES":
     case "EPERM":
       return privileged
-        ? Problem.of("notPermitted", said, error)
+        ? Problem.of("notPermitted", mayAdministrate() ? said : `${said} ${CONFINED}`, error)
         : Problem.of("notPrivileged", `That needs administrator rights. ${said}`, error);
     case "ENOENT":
     case "ENODEV":

@@ -1,13 +1,34 @@
-/* Where there is no Linux kernel to attach anything: every command says so, and where to go instead. */
+/* Where there is no Linux kernel to attach anything: every command says so, and offers a window on one. */
 import * as vscode from "vscode";
+import { type NextStep, offer } from "./run";
+
+export const UNSUPPORTED =
+  "Loop devices are a part of Linux. Open a folder on a Linux machine (Remote-SSH, WSL, a container) and install " +
+  "Diskloom there.";
+
+/** Extensions that open such windows, and their commands. */
+const ways = [
+  { extension: "ms-vscode-remote.remote-wsl", title: "Reopen in WSL", command: "remote-wsl.reopenInWSL" },
+  { extension: "ms-vscode-remote.remote-ssh", title: "Connect to Host...", command: "opensshremotes.openEmptyWindow" },
+  {
+    extension: "ms-vscode-remote.remote-containers",
+    title: "Reopen in Container",
+    command: "remote-containers.reopenInContainer",
+  },
+];
+/** VS Code's own, which also installs what it lists. */
+const menu = { title: "Open a Remote Window...", command: "workbench.action.remote.showMenu" };
 
 /** @param commands the ids of all commands */
 export function registerUnsupported(commands: readonly string[]): vscode.Disposable[] {
   void vscode.commands.executeCommand("setContext", "diskloom.unsupported", true);
-  const say = () =>
-    vscode.window.showErrorMessage(
-      "Loop devices are a part of Linux. Open a folder on a Linux machine (Remote-SSH, WSL, a container) and install " +
-        "Diskloom there.",
-    );
   return commands.map((id) => vscode.commands.registerCommand(id, say));
+}
+
+function say(): void {
+  const installed = ways.filter(({ extension }) => vscode.extensions.getExtension(extension) !== undefined);
+  const steps = (installed.length > 0 ? installed : [menu]).map(
+    ({ title, command }): NextStep => ({ title, run: () => vscode.commands.executeCommand(command) }),
+  );
+  offer(vscode.window.showErrorMessage(UNSUPPORTED, ...steps.map(({ title }) => title)), steps);
 }

@@ -96,6 +96,7 @@ export function isOnPath(program) {
  *
  * @param {[program: string, ...args: string[]]} command
  * @param {{cwd?: string, env?: NodeJS.ProcessEnv, input?: string}} [options] `input` is what it reads from its stdin
+ * @returns {string} what it wrote to its stdout
  */
 export function run(command, options = {}) {
   const [program, ...args] = command;
@@ -106,7 +107,7 @@ export function run(command, options = {}) {
     // apt and npm can be wordy; cut off at the default 1 MiB they would be killed.
     maxBuffer: 64 * 1024 * 1024,
   });
-  if (result.status === 0) return;
+  if (result.status === 0) return result.stdout;
   const reason = result.error?.message ?? `ended with ${result.status ?? result.signal}`;
   throw new Error([`${command.join(" ")}: ${reason}`, result.stdout, result.stderr].filter(Boolean).join("\n"));
 }

@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import Mocha from "mocha";
 import type { SuiteResult } from "../result";
+import { takeTerminals } from "./terminals";
 import { takeWindow } from "./window";
 
 export async function run(): Promise<void> {
@@ -12,6 +13,7 @@ export async function run(): Promise<void> {
   // What a test file finds as `describe` and `it`.
   mocha.suite.emit("pre-require", globalThis, "", mocha);
   takeWindow();
+  takeTerminals();
   await import("./activation");
   await import("./tree");
   await import("./deeds");
@@ -19,6 +21,9 @@ export async function run(): Promise<void> {
   await import("./stale");
   await import("./cycles");
   await import("./helper-death");
+  await import("./api");
+  await import("./tasks");
+  await import("./unsupported");
 
   const result: SuiteResult = { tests: [] };
   const failures = await new Promise<number>((resolve) => {
