@@ -84,7 +84,12 @@ function messageOf(error: unknown): string {
 }
 
 /** What is on a device that has nothing to mount, as the end of a sentence. */
-export function inPlaceOfFiles({ content, partitions, damaged, tableSize }: Device): string {
+export function inPlaceOfFiles({
+  content,
+  partitions,
+  damaged,
+  tableSize,
+}: Pick<Device, "content" | "partitions" | "damaged" | "tableSize">): string {
   if (damaged === "both") {
     return tableSize === undefined ? "its partition table is damaged" : "it was cut short";
   }
