@@ -103,7 +103,9 @@ async function buildProduct() {
 /** Each test file becomes a bundle of its own, at the same place under dist/. */
 async function buildTests() {
   const files = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter(
-    (name) => /\.test\.ts$|^vscode\/suite\/index\.ts$|^bench\/bench\.ts$/.test(name) && !name.includes("node_modules"),
+    (name) =>
+      /\.test\.ts$|^vscode\/suite\/index\.ts$|^bench\/(bench|inGuest|inVsCode|loopDelay)\.ts$/.test(name) &&
+      !name.includes("node_modules"),
   );
   await build({
     ...common,
