@@ -1,6 +1,8 @@
 /* One helper, driven by vscode-languageclient from `initialize` to `exit`. */
 import * as v from "valibot";
 import type * as vscode from "vscode";
+import { StreamMessageReader, StreamMessageWriter } from "vscode-jsonrpc/node";
+// Not its side for Node, which is there to start servers: ours are running.
 import {
   CloseAction,
   ErrorAction,
@@ -8,7 +10,7 @@ import {
   RevealOutputChannelOn,
   State,
   WorkDoneProgress,
-} from "vscode-languageclient/node";
+} from "vscode-languageclient";
 import {
   DEVICES_CHANGED,
   type HelperInfo,
@@ -55,8 +57,11 @@ export class Session {
 
   private constructor(helper: RunningHelper, log: vscode.LogOutputChannel, listener: SessionListener) {
     this.#helper = helper;
-    const streams = { reader: helper.output, writer: helper.input };
-    this.#client = new QuietClient("diskloom", "Diskloom", async () => streams, {
+    const transports = {
+      reader: new StreamMessageReader(helper.output),
+      writer: new StreamMessageWriter(helper.input),
+    };
+    this.#client = new QuietClient("diskloom", "Diskloom", async () => transports, {
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       initializationFailedHandler: () => false,
