@@ -6,7 +6,9 @@
  */
 import { writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
-import { Workshop } from "../images";
+import { dirname } from "node:path";
+import { run, Workshop } from "../images";
+import { loopsUnder } from "../vscode/loops";
 import { attachInEngine, attachOverProtocol } from "./attach";
 import { changes } from "./changes";
 import { detachDirty } from "./dirty";
@@ -43,14 +45,42 @@ async function elsewhere(): Promise<Rows> {
   return [...(await inGuest()), await activation()];
 }
 
+/** What a group can't measure is a row of its own, and doesn't stop the others. */
+async function measured(name: string, measure: () => Promise<Rows>): Promise<Rows> {
+  const begun = performance.now();
+  try {
+    return await measure();
+  } catch (error) {
+    process.exitCode = 1;
+    return [{ what: name, unmeasured: error instanceof Error ? error.message : String(error) }];
+  } finally {
+    console.error(`${name}: ${((performance.now() - begun) / 1000).toFixed(0)} s`);
+  }
+}
+
+/** Detaches what was cut off between attach and detach. Those in folders of their own have somebody who does. */
+function releaseLeft({ folder }: Workshop): void {
+  for (const { device, image } of loopsUnder(folder)) {
+    if (dirname(image) === folder) {
+      run("losetup", ["--detach", device]);
+    }
+  }
+}
+
 async function main([file = "", ...asked]: string[]): Promise<void> {
   using place = new Workshop();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      releaseLeft(place);
+      place[Symbol.dispose]();
+      process.exit(1);
+    });
+  }
   const rows: Rows = [];
   for (const [name, measure] of Object.entries(groups)) {
     if (asked.length === 0 || asked.includes(name)) {
-      const begun = performance.now();
-      rows.push(...(await measure(place)));
-      console.error(`${name}: ${((performance.now() - begun) / 1000).toFixed(0)} s`);
+      rows.push(...(await measured(name, () => measure(place))));
+      releaseLeft(place);
     }
   }
   const processors = cpus();

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Beyond those that a search for a free device would come to soon. */
@@ -26,6 +27,7 @@
 #define TRIES 1000
 
 static int control, count, *numbers;
+static dev_t *devnums;
 static const char *folder;
 static atomic_int next, failed;
 
@@ -51,6 +53,9 @@ static int attach(int index) {
   if (device < 0) return failure(loop);
   struct loop_config config = {.fd = file, .block_size = 512};
   if (ioctl(device, LOOP_CONFIGURE, &config) < 0) return failure("LOOP_CONFIGURE");
+  struct stat node;
+  fstat(device, &node);
+  devnums[index] = node.st_rdev;
   close(device);
   close(file);
   return 0;
@@ -63,6 +68,8 @@ static void *takeAway(void *unused) {
     char image[4096], loop[32];
     names(index, image, loop);
     int device = open(loop, O_RDONLY | O_CLOEXEC);
+    /* Its node can be deleted by anybody, which detaches nothing. */
+    if (device < 0 && mknod(loop, S_IFBLK | 0600, devnums[index]) == 0) device = open(loop, O_RDONLY | O_CLOEXEC);
     if (device >= 0) {
       ioctl(device, LOOP_CLR_FD);
       close(device);
@@ -71,7 +78,10 @@ static void *takeAway(void *unused) {
     /* Whoever is looking at it just now holds it for a moment. */
     int tries = TRIES;
     while (ioctl(control, LOOP_CTL_REMOVE, numbers[index]) < 0 && errno == EBUSY && --tries) usleep(10000);
-    if (!tries) {
+    if (tries) {
+      /* The kernel takes only its own nodes away. */
+      unlink(loop);
+    } else {
       fprintf(stderr, "%s is busy and stays.\n", loop);
       failed = 1;
     }
@@ -81,10 +91,13 @@ static void *takeAway(void *unused) {
 
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
+  /* What ends whoever started it, on a terminal or by its process group, isn't to end this as well. */
+  setsid();
   for (int s = 0; s < 4; s++) signal((int[]){SIGINT, SIGTERM, SIGHUP, SIGPIPE}[s], SIG_IGN);
   count = atoi(argv[1]);
   folder = argv[2];
   numbers = malloc(count * sizeof *numbers);
+  devnums = calloc(count, sizeof *devnums);
   memset(numbers, -1, count * sizeof *numbers);
   control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
   if (control < 0) return failure("/dev/loop-control") != 0;
