@@ -48,6 +48,8 @@ export async function attachInEngine(place: Workshop): Promise<Row> {
 
 export async function attachOverProtocol(place: Workshop): Promise<Row> {
   const path = place.blank("protocol.img", 8 * MiB);
+  // Of its own: losetup detaches without waiting for others who are just looking at the device.
+  const theirPath = place.blank("losetup.img", 8 * MiB);
   await using helper = await TestHelper.start();
   const { ours, theirs } = await sideBySide(100, {
     async ours() {
@@ -56,7 +58,7 @@ export async function attachOverProtocol(place: Workshop): Promise<Row> {
       return undefined;
     },
     async theirs() {
-      const device = await spawned("losetup", "-f", "--show", path);
+      const device = await spawned("losetup", "-f", "--show", theirPath);
       await spawned("losetup", "-d", device.trim());
       return undefined;
     },

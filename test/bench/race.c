@@ -1,5 +1,5 @@
 /*
- * Many clients of losetup(8) at once: CLIENTS processes attach and detach an image of their own for SECONDS, by
+ * Many clients of losetup(8) at once: CLIENTS processes attach and detach FOLDER/theirs-N.img for SECONDS, by
  * `losetup -f --show` and `losetup -d`. Prints the nanoseconds of each round, then of the whole.
  *
  *   race CLIENTS SECONDS FOLDER
@@ -45,7 +45,7 @@ static int losetup(const char *first, const char *second, const char *third, cha
 
 static void client(int index, long long end, const char *folder) {
   char image[4096], device[64], nothing[64];
-  snprintf(image, sizeof image, "%s/race-%d.img", folder, index);
+  snprintf(image, sizeof image, "%s/theirs-%d.img", folder, index);
   for (long long begun; (begun = now()) < end;) {
     /* Beaten by others too often, it gives up; its user tries again. */
     for (int tries = 0; !losetup("-f", "--show", image, device, sizeof device); tries++)

@@ -17,7 +17,10 @@ interface Race {
 }
 
 export async function race(place: Workshop): Promise<Row[]> {
-  const images = Array.from({ length: CLIENTS }, (_, index) => place.blank(`race-${index}.img`, MiB));
+  const images = Array.from({ length: CLIENTS }, (_, index) => place.blank(`ours-${index}.img`, MiB));
+  for (let index = 0; index < CLIENTS; index++) {
+    place.blank(`theirs-${index}.img`, MiB);
+  }
   const program = compile("race", place.folder);
   const helpers: TestHelper[] = [];
   const results: Record<"ours" | "theirs", Race> = {
