@@ -104,8 +104,9 @@ async function buildProduct() {
 async function buildTests() {
   const files = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter(
     (name) =>
-      /\.test\.ts$|^vscode\/(suite\/index|become-root)\.ts$|^bench\/bench\.ts$/.test(name) &&
-      !name.includes("node_modules"),
+      /\.test\.ts$|^vscode\/(suite\/index|become-root)\.ts$|^bench\/(bench|inGuest|inVsCode|loopDelay)\.ts$/.test(
+        name,
+      ) && !name.includes("node_modules"),
   );
   await build({
     ...common,

@@ -1,9 +1,11 @@
 /* The devices as the helper last listed them, kept fresh by its word of changes. */
+import { isDeepStrictEqual } from "node:util";
 import * as vscode from "vscode";
 import type { Device } from "../../helper/protocol";
 import type { HelperClient } from "../helper/client";
 
 export class DeviceModel implements vscode.Disposable {
+  /** One that has not changed stays the same object. */
   devices: readonly Device[] = [];
   /** Why there is no list, in a sentence. */
   failure: string | undefined;
@@ -41,7 +43,7 @@ export class DeviceModel implements vscode.Disposable {
     do {
       this.#again = false;
       try {
-        this.devices = (await this.client.request("devices/list", {})).devices;
+        this.devices = this.#keep((await this.client.request("devices/list", {})).devices);
         this.failure = undefined;
       } catch (error) {
         this.devices = [];
@@ -50,5 +52,13 @@ export class DeviceModel implements vscode.Disposable {
       }
     } while (this.#again);
     this.#changed.fire();
+  }
+
+  #keep(listed: Device[]): Device[] {
+    const known = new Map(this.devices.map((device) => [device.device, device]));
+    return listed.map((device) => {
+      const before = known.get(device.device);
+      return before && isDeepStrictEqual(before, device) ? before : device;
+    });
   }
 }

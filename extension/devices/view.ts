@@ -3,18 +3,18 @@ import * as vscode from "vscode";
 import { ImageDrop } from "./drop";
 import { DeviceItem, type Item } from "./items";
 import type { DeviceModel } from "./model";
-import { buildTree } from "./tree";
+import { DeviceTree } from "./tree";
 
 export const VIEW_ID = "diskloom.devices";
 const REVEAL_TRIES = 5;
 
 export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Disposable {
-  readonly #changed = new vscode.EventEmitter<void>();
+  readonly #changed = new vscode.EventEmitter<Item[] | undefined>();
   readonly onDidChangeTreeData = this.#changed.event;
   readonly #tree: vscode.TreeView<Item>;
   readonly #subscriptions: vscode.Disposable[];
-  #items: DeviceItem[] = [];
-  #parents = new Map<Item, Item>();
+  readonly #devices = new DeviceTree();
+  readonly #parents = new WeakMap<Item, Item>();
   #listed = false;
   #failure: string | undefined;
   /** Those that had nothing under them when VS Code saw them first: it leaves them closed when they get something. */
@@ -55,7 +55,7 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
       // The first look at the tree starts the helper: who never looks pays nothing.
       await this.model.refresh();
     }
-    return this.#items;
+    return [...this.#devices.items];
   }
 
   /** Takes back what was said of the helper; the user has gone on since. */
@@ -95,15 +95,14 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
 
   #rebuild(): void {
     this.#listed = true;
-    this.#items = buildTree(this.model.devices);
-    this.#parents = new Map();
+    const changed = this.#devices.update(this.model.devices);
     const adopt = (parent: Item) => {
       for (const child of parent.children) {
         this.#parents.set(child, parent);
         adopt(child);
       }
     };
-    this.#items.forEach(adopt);
+    (changed ?? this.#devices.items).forEach(adopt);
     void vscode.commands.executeCommand("setContext", "diskloom.failed", this.model.failure !== undefined);
     // What there is to say in place of devices is said once it is known that there are none: until then VS Code also
     // takes a workspace for untrusted that isn't.
@@ -116,8 +115,16 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
     }
     this.#failure = this.model.failure;
     this.#noteGrown();
-    this.#changed.fire();
+    if (changed?.length !== 0) {
+      this.#changed.fire(changed);
+    }
     this.#openGrown();
+  }
+
+  /** Those at the top first. */
+  #allItems(): Item[] {
+    const under = (item: Item): Item[] => item.children.flatMap((child) => [child, ...under(child)]);
+    return [...this.#devices.items, ...this.#devices.items.flatMap(under)];
   }
 
   #noteGrown(): void {
@@ -152,9 +159,5 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
         // The tree has changed meanwhile, and the item is none of it any more: its successor may be.
       }
     }
-  }
-
-  #allItems(): Item[] {
-    return [...new Set([...this.#items, ...this.#parents.keys()])];
   }
 }

@@ -13,7 +13,7 @@ import { thisMachine } from "./machine";
 import { askByBox } from "./passwordBox";
 import { type Listener, spawnHelper } from "./process";
 import { helperCommand } from "./runtime";
-import { type RequestOptions, Session } from "./session";
+import type { RequestOptions, Session } from "./session";
 import { type RunningHelper, StartError } from "./way";
 
 /** Requests that anybody's helper can answer. */
@@ -165,6 +165,8 @@ export class HelperClient implements vscode.Disposable {
   }
 
   async #start(start: () => Promise<RunningHelper>): Promise<Session> {
+    // Most of our code is what drives a helper: it isn't loaded while the extension is activated.
+    const { Session } = await import("./session");
     const session = await Session.start(start, this.log, {
       devicesChanged: () => this.#devicesChanged.fire(),
       died: (dead) => void this.#restart(dead),

@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import type * as vscode from "vscode";
+import { StreamMessageReader, StreamMessageWriter } from "vscode-jsonrpc/node";
+// Not its side for Node, which is there to start servers: ours are running.
 import {
   CloseAction,
   ErrorAction,
@@ -9,7 +11,7 @@ import {
   RevealOutputChannelOn,
   State,
   WorkDoneProgress,
-} from "vscode-languageclient/node";
+} from "vscode-languageclient";
 import {
   DEVICES_CHANGED,
   type HelperInfo,
@@ -63,8 +65,11 @@ export class Session {
 
   private constructor(helper: RunningHelper, log: vscode.LogOutputChannel, listener: SessionListener) {
     this.#helper = helper;
-    const streams = { reader: helper.output, writer: helper.input };
-    this.#client = new QuietClient("diskloom", "Diskloom", async () => streams, {
+    const transports = {
+      reader: new StreamMessageReader(helper.output),
+      writer: new StreamMessageWriter(helper.input),
+    };
+    this.#client = new QuietClient("diskloom", "Diskloom", async () => transports, {
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       initializationFailedHandler: () => false,

@@ -1,35 +1,36 @@
 /* Timing, and what is made of it. */
 
-/** Times in milliseconds. */
+/** A median and a 99th percentile; times in milliseconds unless a row names another unit. */
 export interface Measured {
   median: number;
   p99: number;
 }
 
-export function summarise(milliseconds: number[]): Measured {
-  const sorted = [...milliseconds].sort((a, b) => a - b);
+/** @returns the milliseconds that it measured itself, where not the whole of it is to count */
+export type Run = () => Promise<readonly number[] | undefined>;
+
+export function summarise(values: readonly number[]): Measured {
+  const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
   return { median: at(0.5), p99: at(0.99) };
 }
 
-/** Both in turn, so that whatever else the machine does hits both alike. The first round of each warms up. */
-export async function compare(
+/** All in turn, so that whatever else the machine does hits all alike. The first round of each warms up. */
+export async function sideBySide<Name extends string>(
   rounds: number,
-  ours: () => unknown,
-  theirs: () => unknown,
-): Promise<{ ours: Measured; theirs: Measured }> {
-  const times = { ours: [] as number[], theirs: [] as number[] };
+  runs: Record<Name, Run>,
+): Promise<Record<Name, Measured>> {
+  const names = Object.keys(runs) as Name[];
+  const times = new Map(names.map((name) => [name, [] as number[]]));
   for (let round = -1; round < rounds; round++) {
-    for (const [name, run] of [
-      ["ours", ours],
-      ["theirs", theirs],
-    ] as const) {
+    for (const name of names) {
       const begun = performance.now();
-      await run();
+      const measured = (await runs[name]()) ?? [performance.now() - begun];
       if (round >= 0) {
-        times[name].push(performance.now() - begun);
+        times.get(name)?.push(...measured);
       }
     }
   }
-  return { ours: summarise(times.ours), theirs: summarise(times.theirs) };
+  const results = names.map((name) => [name, summarise(times.get(name) ?? [])]);
+  return Object.fromEntries(results) as Record<Name, Measured>;
 }

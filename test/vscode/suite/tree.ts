@@ -1,7 +1,7 @@
 /* How devices stand on each other in the tree: made up ones, as this kernel may have no device mapper. */
 import assert from "node:assert/strict";
 import type { Item } from "../../../extension/devices/items";
-import { buildTree } from "../../../extension/devices/tree";
+import { buildTree, DeviceTree } from "../../../extension/devices/tree";
 import type { LoopDevice, MapperDevice, Partition } from "../../../helper/protocol";
 
 const nothing = { kind: "empty", type: "", label: "", uuid: "" } as const;
@@ -125,5 +125,29 @@ describe("The tree", () => {
   it("doesn't go round in circles where a list was taken while things moved", () => {
     const tree = buildTree([loop(0, { holders: ["/dev/mapper/a"] }), mapper("a", { holders: ["/dev/mapper/a"] })]);
     assert.deepEqual(outline(tree), ["loop0", " a"]);
+  });
+
+  it("makes anew only what has changed, and draws the same items again", () => {
+    const tree = new DeviceTree();
+    const [plain, holding, data] = [loop(0), loop(1, { holders: ["/dev/mapper/data"] }), mapper("data")];
+    assert.equal(tree.update([plain, holding, data]), undefined, "the first devices are drawn as they come");
+    const [first, second] = tree.items;
+    assert.deepEqual(tree.update([plain, holding, data]), []);
+
+    const mount = { target: "/mnt/plain", fileSystem: "ext4", options: [], readOnly: false };
+    const changed = tree.update([loop(0, { mounts: [mount] }), holding, data]);
+    assert.equal(changed?.length, 1);
+    assert.equal(changed[0], first);
+    assert.match(first?.contextValue ?? "", /\bmounted\b/);
+    assert.deepEqual(outline(tree.items), ["loop0", " /mnt/plain", "loop1", " data"]);
+
+    const suspended = tree.update([plain, holding, mapper("data", { suspended: true })]);
+    assert.deepEqual(suspended, [first, second], "what stands on a device is drawn with it");
+    const [held] = second?.children ?? [];
+    assert.match(held?.contextValue ?? "", /\bsuspended\b/);
+
+    assert.equal(tree.update([plain, loop(2)]), undefined, "others are at the top now");
+    assert.equal(tree.items[0], first);
+    assert.deepEqual(outline(tree.items), ["loop0", "loop2"]);
   });
 });
