@@ -21,7 +21,7 @@ export interface Machine {
   /** What sudo says where it doesn't run a program without asking for a password; `undefined` where it does. */
   sudoObjection(sudo: string): Promise<string | undefined>;
   /** Whether polkit lets us through unasked, would ask if there is somebody to ask by, or refuses. */
-  polkitAnswer(): Promise<"yes" | "asks" | "no">;
+  polkitAnswer(action: string): Promise<"yes" | "asks" | "no">;
   /** Whether there is a desktop, which has a dialog of polkit's. */
   hasDesktop(): boolean;
 }
@@ -46,9 +46,8 @@ export const thisMachine: Machine = {
     const { status, said } = await run(sudo, ["-n", "true"]);
     return status === 0 ? undefined : said;
   },
-  polkitAnswer: async () => {
-    const action = ["--action-id", "org.freedesktop.policykit.exec", "--process", String(process.pid)];
-    const { status } = await run("pkcheck", action);
+  polkitAnswer: async (action) => {
+    const { status } = await run("pkcheck", ["--action-id", action, "--process", String(process.pid)]);
     // pkcheck(1): 2 is a challenge that it was told not to let anybody answer.
     return status === 0 ? "yes" : status === 2 ? "asks" : "no";
   },
