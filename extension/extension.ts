@@ -10,6 +10,7 @@ import { DevicesView } from "./devices/view";
 import { HelperClient } from "./helper/client";
 import { registerTasks } from "./tasks/provider";
 import { registerDiskMap } from "./views/diskMap";
+import { suggestInstallation } from "./views/installation";
 import { showRootStatus } from "./views/rootStatus";
 
 export function activate(context: vscode.ExtensionContext): DiskloomApi {
@@ -29,6 +30,7 @@ export function activate(context: vscode.ExtensionContext): DiskloomApi {
     model,
     view,
     showRootStatus(client),
+    suggestInstallation(client, context.globalState),
     ...registerCommands(parts),
     registerDiskMap(parts, context),
     registerProperties(parts),
