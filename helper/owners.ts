@@ -2,7 +2,8 @@
  * Who attached which device through us, kept where only root can write and nothing outlives a boot, just as the devices
  * don't. One small file for each device: helpers of several users don't get in each other's way.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import * as v from "valibot";
 import type { Caller } from "./caller";
 import { userById } from "./linux/users";
@@ -64,6 +65,20 @@ export function ownerOf(attachment: Attachment): number | undefined {
     // None there, or none of ours: nobody's then, which is the careful answer.
     return undefined;
   }
+}
+
+/** The nodes of those of these that the caller attached through us. */
+export function ownedBy(caller: Caller, attachments: readonly Attachment[]): string[] {
+  let remembered: Set<string>;
+  try {
+    // Most machines have many devices of the system's: no file is looked for in vain for each.
+    remembered = new Set(readdirSync(FOLDER));
+  } catch {
+    return [];
+  }
+  return attachments
+    .filter((found) => remembered.has(basename(fileOf(found.device))) && ownerOf(found) === caller.uid)
+    .map(({ device }) => device);
 }
 
 /**

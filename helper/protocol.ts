@@ -211,7 +211,14 @@ export type HelperInfo = v.InferOutput<typeof HelperInfo>;
 /** Every request: what it takes and what it answers. */
 export const requests = {
   "helper/info": { params: v.strictObject({}), result: HelperInfo },
-  "devices/list": { params: v.strictObject({}), result: v.object({ devices: v.array(Device) }) },
+  "devices/list": {
+    params: v.strictObject({}),
+    result: v.object({
+      devices: v.array(Device),
+      /** The nodes of those that the caller attached through a helper, this one or another. */
+      own: v.optional(v.array(v.string()), []),
+    }),
+  },
   "loop/attach": {
     params: v.strictObject({
       path: absolutePath,
@@ -272,6 +279,7 @@ export const requests = {
       autoclear: v.optional(v.boolean()),
       directIo: v.optional(v.boolean()),
       reference: v.optional(reference),
+      workDoneToken,
     }),
     result: v.object({ device: LoopDevice }),
   },

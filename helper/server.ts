@@ -18,6 +18,7 @@ import { mapperHandlers } from "./mapper/requests";
 import { sweepAfter } from "./mount/book";
 import { mountDevice } from "./mount/mount";
 import { unmountFor } from "./mount/release";
+import { ownedBy } from "./owners";
 import { rescanOf, resizeOf } from "./partition/requests";
 import { Cancelled } from "./pause";
 import { problemOf } from "./problem";
@@ -171,7 +172,16 @@ function handlersFor(caller: Caller, log: (level: LogMessage["level"], message: 
     "mapper/remove": (wish, work) =>
       sweepAfter(caller, work, wish.whenBusy === "unmount", () => mapper["mapper/remove"](wish, work)),
     "helper/info": async () => info(caller),
-    "devices/list": async () => ({ devices: await listDevices() }),
+    "devices/list": async () => {
+      const devices = await listDevices();
+      return {
+        devices,
+        own: ownedBy(
+          caller,
+          devices.filter((device) => device.kind === "loop"),
+        ),
+      };
+    },
     "image/inspect": async (wish) => {
       const image = openImage(caller, wish.path, true);
       using _file = image.file;
