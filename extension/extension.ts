@@ -5,6 +5,7 @@ import { registerUnsupported } from "./commands/unsupported";
 import { DeviceModel } from "./devices/model";
 import { DevicesView } from "./devices/view";
 import { HelperClient } from "./helper/client";
+import { showAttachedStatus } from "./views/attachedStatus";
 import { registerDiskMap } from "./views/diskMap";
 import { showRootStatus } from "./views/rootStatus";
 
@@ -18,12 +19,13 @@ export function activate(context: vscode.ExtensionContext): void {
   const client = new HelperClient(context.asAbsolutePath("dist/helper.js"), log);
   const model = new DeviceModel(client, log);
   const view = new DevicesView(model);
-  const parts = { client, log, model, view };
+  const parts = { client, log, model, view, memory: context.workspaceState };
   context.subscriptions.push(
     log,
     client,
     model,
     view,
+    showAttachedStatus(model),
     showRootStatus(client),
     ...registerCommands(parts),
     registerDiskMap(parts, context),

@@ -5,6 +5,8 @@ import type { HelperClient } from "../helper/client";
 
 export class DeviceModel implements vscode.Disposable {
   devices: readonly Device[] = [];
+  /** The nodes of those that the user has attached by Diskloom. */
+  own: ReadonlySet<string> = new Set();
   /** Why there is no list, in a sentence. */
   failure: string | undefined;
 
@@ -41,7 +43,9 @@ export class DeviceModel implements vscode.Disposable {
     do {
       this.#again = false;
       try {
-        this.devices = (await this.client.request("devices/list", {})).devices;
+        const { devices, own } = await this.client.request("devices/list", {});
+        this.devices = devices;
+        this.own = new Set(own);
         this.failure = undefined;
       } catch (error) {
         this.devices = [];

@@ -68,6 +68,8 @@ export function mountsOf(device: string): string[] {
   const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
   return mounts.flatMap((line) => {
     const [source, target] = line.split(" ");
-    return source === device && target !== undefined ? [target] : [];
+    // proc_pid_mounts(5): a space is written as \040.
+    const path = target?.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+    return source === device && path !== undefined ? [path] : [];
   });
 }

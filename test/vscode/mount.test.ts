@@ -6,7 +6,7 @@ import test, { after, afterEach, before } from "node:test";
 import { MiB, run, Workshop } from "../images";
 import { DevicesView } from "./devices-view";
 import { loopOf, loopsUnder, losetup, mountsOf, releaseAllUnder } from "./loops";
-import { type Browser, loadServe, type Person, packaged, ROOMY, type Seat, type Served, takeSeat } from "./seat";
+import { loadServe, newWindow, type Person, packaged, ROOMY, type Seat, type Served, takeSeat } from "./seat";
 import { UnprivilegedPlace, USER } from "./unprivileged-place";
 import { until } from "./until";
 
@@ -72,14 +72,6 @@ function inImage(image: string, partition: 0 | 1, file: string): string {
   const part = scratch.path("part");
   run("dd", [`if=${image}`, `of=${part}`, "bs=512", `skip=${START[partition]}`, "count=16384", "status=none"]);
   return run("debugfs", ["-R", `cat ${file}`, part]);
-}
-
-/** The window that something opens. */
-async function newWindow({ context }: Browser, open: () => Promise<void>): Promise<Person> {
-  const [page] = await Promise.all([context.waitForEvent("page"), open()]);
-  await page.waitForSelector(".monaco-workbench");
-  const { Person } = await import("./host/person.mjs");
-  return new Person(page);
 }
 
 /**

@@ -44,3 +44,11 @@ export async function takeSeat(
   const browser = await openBrowser(served, options);
   return { browser, person: new Person(browser.page, { screenshots: join(root, "test/vscode/shots", name) }) };
 }
+
+/** The window that something opens. */
+export async function newWindow({ context }: Browser, open: () => Promise<void>): Promise<Person> {
+  const [page] = await Promise.all([context.waitForEvent("page"), open()]);
+  await page.waitForSelector(".monaco-workbench");
+  const { Person } = await loadPerson();
+  return new Person(page);
+}
