@@ -9,6 +9,7 @@ import { DeviceModel } from "./devices/model";
 import { DevicesView } from "./devices/view";
 import { HelperClient } from "./helper/client";
 import { registerTasks } from "./tasks/provider";
+import { showAttachedStatus } from "./views/attachedStatus";
 import { registerDiskMap } from "./views/diskMap";
 import { suggestInstallation } from "./views/installation";
 import { showRootStatus } from "./views/rootStatus";
@@ -23,12 +24,13 @@ export function activate(context: vscode.ExtensionContext): DiskloomApi {
   const client = new HelperClient(context.asAbsolutePath("dist/helper.js"), log);
   const model = new DeviceModel(client, log);
   const view = new DevicesView(model);
-  const parts = { client, log, model, view };
+  const parts = { client, log, model, view, memory: context.workspaceState };
   context.subscriptions.push(
     log,
     client,
     model,
     view,
+    showAttachedStatus(model),
     showRootStatus(client),
     suggestInstallation(client, context.globalState),
     ...registerCommands(parts),

@@ -2,7 +2,7 @@
  * Who attached which device through us, kept where only root can write and nothing outlives a boot, just as the devices
  * don't. One small file for each device: helpers of several users don't get in each other's way.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import type { Caller } from "./caller";
 import { userById } from "./linux/users";
@@ -66,24 +66,29 @@ export function ownerOf(attachment: Attachment): number | undefined {
   }
 }
 
-// A device's attachment has one owner as long as it lasts, so the list needn't ask anew each time.
-const known = new Map<string, { identity: string; owner: { uid: number; name: string } }>();
+// Each entry is a file of its own that is never written to again: as long as it is the same, so is what it says.
+const known = new Map<string, { identity: string; file: string; owner: { uid: number; name: string } }>();
 
 /** As `ownerOf`, with the user's name: "1000" where the user database has none. */
 export function ownerNamed(attachment: Attachment): { uid: number; name: string } | undefined {
   const { device } = attachment;
   const identity = identityOf(attachment);
+  // Most devices of a long list are nobody's: a look is cheaper than an error.
+  const stat = statSync(fileOf(device), { bigint: true, throwIfNoEntry: false });
+  if (!stat) {
+    return undefined;
+  }
+  const file = `${stat.ino} ${stat.ctimeNs}`;
   const found = known.get(device);
-  if (found?.identity === identity) {
+  if (found?.identity === identity && found.file === file) {
     return found.owner;
   }
-  // Most devices of a long list are nobody's: a look is cheaper than an error.
-  const uid = existsSync(fileOf(device)) ? ownerOf(attachment) : undefined;
+  const uid = ownerOf(attachment);
   if (uid === undefined) {
     return undefined;
   }
   const owner = { uid, name: nameOf(uid) };
-  known.set(device, { identity, owner });
+  known.set(device, { identity, file, owner });
   return owner;
 }
 

@@ -25,6 +25,27 @@ export async function pause(milliseconds: number, signal: AbortSignal): Promise<
   }
 }
 
+/**
+ * Waits for something that the kernel can't be stopped from, such as writing down what is dirty: who cancels waits no
+ * longer, and it goes on by itself.
+ * @throws Cancelled as soon as the signal says so
+ */
+export async function orCancelled<T>(going: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stopWaiting = () => {};
+  const cancelled = new Promise<never>((_, reject) => {
+    stopWaiting = () => reject(new Cancelled());
+  });
+  signal.addEventListener("abort", stopWaiting);
+  if (signal.aborted) {
+    stopWaiting();
+  }
+  try {
+    return await Promise.race([going, cancelled]);
+  } finally {
+    signal.removeEventListener("abort", stopWaiting);
+  }
+}
+
 /** Waits for a random time, so that two who ran into each other don't do so again. @param most milliseconds */
 export function pauseRandomly(most: number, signal: AbortSignal, least = 0): Promise<void> {
   return pause(least + Math.random() * (most - least), signal);

@@ -228,7 +228,10 @@ export type HelperInfo = v.InferOutput<typeof HelperInfo>;
 /** Every request: what it takes and what it answers. */
 export const requests = {
   "helper/info": { params: v.strictObject({}), result: HelperInfo },
-  "devices/list": { params: v.strictObject({}), result: v.object({ devices: v.array(Device) }) },
+  "devices/list": {
+    params: v.strictObject({}),
+    result: v.object({ devices: v.array(Device) }),
+  },
   "loop/attach": {
     params: v.strictObject({
       path: absolutePath,
@@ -288,6 +291,7 @@ export const requests = {
       autoclear: v.optional(v.boolean()),
       directIo: v.optional(v.boolean()),
       reference: v.optional(reference),
+      workDoneToken,
     }),
     result: v.object({ device: LoopDevice }),
   },

@@ -51,10 +51,10 @@ export function allHoldersOf(folder: string, number: Devnum, loops = loopsByImag
  * Who uses a disk or any of its partitions. Processes of other users are seen only by root. Our own process is left
  * out: that a request has the device open is no news.
  *
- * @param processes whether to look through all processes, which takes a while
- * @param onMounts whether to name those processes, too, that use files on what is mounted from it
+ * @param openers whether to look for processes that have it open: looking through all processes takes a while
+ * @param onMounts whether to look for those, too, that use files on what is mounted from it
  */
-export async function usersOf(disk: string, { processes = true, onMounts = false } = {}): Promise<User[]> {
+export async function usersOf(disk: string, { openers = true, onMounts = false } = {}): Promise<User[]> {
   const parts = [
     { folder: diskFolder(disk), devnum: devnumOf(diskFolder(disk)) },
     ...partitionsOf(disk).map((part) => ({ folder: `${diskFolder(disk)}/${part.name}`, devnum: part.devnum })),
@@ -75,7 +75,7 @@ export async function usersOf(disk: string, { processes = true, onMounts = false
       users.push({ kind: "mount", target: SWAP });
     }
   }
-  return processes ? [...users, ...(await processesUsing(numbers, onMounts))] : users;
+  return openers || onMounts ? [...users, ...(await processesUsing(numbers, { openers, onMounts }))] : users;
 }
 
 /** How long a process may have a device open and be taken for one that only has a look (udev, a lister); milliseconds. */
@@ -99,7 +99,29 @@ export function swapDevices(): Devnum[] {
   return readSwaps().flatMap((path) => numberOfNode(path) ?? []);
 }
 
-async function processesUsing(numbers: ReadonlySet<Devnum>, onMounts: boolean): Promise<User[]> {
+/** How a device is used, as the end of a sentence: "mounted at /mnt/data, open in dd (process 123)". */
+export function inWords(users: readonly User[]): string {
+  return users.map(wordsFor).join(", ");
+}
+
+function wordsFor(user: User): string {
+  switch (user.kind) {
+    case "mount":
+      return user.target === SWAP ? "as swap space" : `mounted at ${user.target}`;
+    case "holder":
+      return `under ${user.device}`;
+    case "process":
+      return `open in ${user.command} (process ${user.pid})`;
+  }
+}
+
+/** What a process may do with a device to count as its user. */
+interface Uses {
+  openers: boolean;
+  onMounts: boolean;
+}
+
+async function processesUsing(numbers: ReadonlySet<Devnum>, uses: Uses): Promise<User[]> {
   const users: User[] = [];
   const ownNamespace = await readlink("/proc/self/ns/mnt").catch(() => "");
   const seenNamespaces = new Set([ownNamespace]);
@@ -108,22 +130,29 @@ async function processesUsing(numbers: ReadonlySet<Devnum>, onMounts: boolean): 
     if (!Number.isInteger(pid) || pid === process.pid) {
       continue;
     }
-    if ((await hasOpen(pid, numbers, onMounts)) || (await mountsElsewhere(pid, numbers, seenNamespaces))) {
+    if ((await hasOpen(pid, numbers, uses)) || (await mountsElsewhere(pid, numbers, seenNamespaces))) {
       users.push({ kind: "process", pid, command: await commandOf(pid) });
     }
   }
   return users;
 }
 
-async function hasOpen(pid: number, numbers: ReadonlySet<Devnum>, onMounts: boolean): Promise<boolean> {
+async function hasOpen(pid: number, numbers: ReadonlySet<Devnum>, { openers, onMounts }: Uses): Promise<boolean> {
   const folder = `/proc/${pid}/fd`;
   // Processes end and descriptors close while we look: that is nobody's error.
   const files = (await readdir(folder).catch(() => [])).map((fd) => `${folder}/${fd}`);
   for (const path of onMounts ? [`/proc/${pid}/cwd`, `/proc/${pid}/root`, ...files] : files) {
     const file = await stat(path, { bigint: true }).catch(() => undefined);
-    if (file?.isBlockDevice() ? numbers.has(devnum(file.rdev)) : onMounts && file && numbers.has(devnum(file.dev))) {
+    if (
+      file?.isBlockDevice()
+        ? openers && numbers.has(devnum(file.rdev))
+        : onMounts && file && numbers.has(devnum(file.dev))
+    ) {
       return true;
     }
+  }
+  if (!openers) {
+    return false;
   }
   // A mapping outlives its descriptor, and keeps the device open.
   const maps = await readFile(`/proc/${pid}/maps`, "utf8").catch(() => "");

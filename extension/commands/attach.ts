@@ -1,20 +1,44 @@
 /* Attach as Loop Device: in the explorer's context menu for one or several files, in the palette with a file picker. */
 import { basename } from "node:path";
 import * as vscode from "vscode";
+import type { Params, Result } from "../../helper/protocol";
 import { faultsOf } from "../devices/faults";
 import { labelOf } from "../devices/items";
 import { Failure } from "../helper/failure";
 import type { CommandContext } from "./context";
-import { offer, perform, showFailure } from "./run";
+import { type Errand, type NextStep, offer, performAll, showFailure } from "./run";
+import { forEachImage, type Sums, tellOutcome } from "./several";
+
+/** How images are to be attached, where not as usual. */
+export type AttachOptions = Omit<Params<"loop/attach">, "path" | "device" | "workDoneToken">;
 
 export async function attach(context: CommandContext, clicked?: unknown, selected?: unknown): Promise<void> {
   await attachImages(context, await chooseImages("Attach as Loop Device", clicked, selected));
 }
 
-/** Attaches images, one after the other, and tells of each. */
-export async function attachImages(context: CommandContext, images: readonly vscode.Uri[]): Promise<void> {
-  for (const image of images) {
-    await attachOne(context, image);
+const sums: Sums = {
+  all: (count, list) => `${count} images are attached: ${list}.`,
+  some: (done, count, list) => `${done} of ${count} images are attached: ${list}.`,
+  none: (count) => `None of ${count} images is attached.`,
+};
+
+/** Attaches images, one after the other, and tells of it. */
+export async function attachImages(
+  context: CommandContext,
+  images: readonly vscode.Uri[],
+  options: AttachOptions = {},
+): Promise<void> {
+  const [image, ...others] = images;
+  if (image && others.length === 0) {
+    await attachOne(context, image, options);
+  } else if (image) {
+    const title = `Attaching ${images.length} images`;
+    const outcome = await forEachImage(context, title, images, async (image, errand) => {
+      const { device } = await requestAttach(errand, image, options);
+      return `${basename(image.fsPath)} as ${labelOf(device)}`;
+    });
+    const show = { title: "Show Devices", run: () => vscode.commands.executeCommand("diskloom.devices.focus") };
+    tellOutcome(context, sums, outcome, [show]);
   }
 }
 
@@ -37,35 +61,53 @@ async function pickImages(title: string): Promise<vscode.Uri[]> {
   return picked ?? [];
 }
 
-async function attachOne(context: CommandContext, image: vscode.Uri): Promise<void> {
+/** @throws Failure */
+export async function requestAttach(
+  { ask }: Pick<Errand, "ask">,
+  image: vscode.Uri,
+  options: AttachOptions = {},
+): Promise<Result<"loop/attach">> {
+  if (image.scheme !== "file") {
+    const name = basename(image.fsPath);
+    throw new Failure("invalid", `${name} is not a file on this machine, so it can't be attached.`);
+  }
+  return ask("loop/attach", { ...options, path: image.fsPath });
+}
+
+async function attachOne(context: CommandContext, image: vscode.Uri, options: AttachOptions): Promise<void> {
   const name = basename(image.fsPath);
   try {
-    if (image.scheme !== "file") {
-      throw new Failure("invalid", `${name} is not a file on this machine, so it can't be attached.`);
-    }
-    const { device, shared, unreachableTail } = await perform(context, `Attaching ${name}`, "loop/attach", {
-      path: image.fsPath,
-    });
+    const attached = await performAll(context, `Attaching ${name}`, (errand) => requestAttach(errand, image, options));
+    const { device, shared, unreachableTail } = attached;
+    const tail = unreachableTail > 0 ? [`Its last ${unreachableTail} bytes fill no sector and can't be reached.`] : [];
+    const warnings = [...tail, ...faultsOf(device)];
+    const message = [wordsFor(name, device, shared), ...warnings].join(" ");
     const show = { title: "Show Device", run: () => context.view.reveal(device.device) };
-    if (shared) {
-      const message = `${name} is a block device already, so it is used as it is.`;
-      offer(vscode.window.showInformationMessage(message, show.title), [show]);
-    } else {
-      const access = device.readOnly ? " (read-only)" : "";
-      const tail =
-        unreachableTail > 0 ? `, but its last ${unreachableTail} bytes fill no sector and can't be reached` : "";
-      const faults = faultsOf(device);
-      const message = [`${name} is attached as ${labelOf(device)}${access}${tail}.`, ...faults].join(" ");
-      offer(
-        tail || faults.length > 0
-          ? vscode.window.showWarningMessage(message, show.title)
-          : vscode.window.showInformationMessage(message, show.title),
-        [show],
-      );
-    }
+    offer(
+      warnings.length > 0
+        ? vscode.window.showWarningMessage(message, show.title)
+        : vscode.window.showInformationMessage(message, show.title),
+      [show],
+    );
   } catch (error) {
-    const other = error instanceof Failure && error.reason === "overlap" ? error.data.device : undefined;
-    const show = other ? [{ title: "Show Device", run: () => context.view.reveal(other) }] : [];
-    showFailure(context, error, show);
+    showFailure(context, error, wayToOther(context, error));
   }
+}
+
+function wordsFor(name: string, device: Result<"loop/attach">["device"], shared: boolean): string {
+  if (shared && device.number < 0) {
+    return `${name} is a block device already, so it is used as it is.`;
+  }
+  if (shared) {
+    return `${name} is attached as ${labelOf(device)} already, which is shared.`;
+  }
+  return device.readOnly
+    ? `${name} is attached as ${labelOf(device)} (read-only).`
+    : `${name} is attached as ${labelOf(device)}.`;
+}
+
+/** Where an image can't be attached because another device has it: to that one. */
+export function wayToOther(context: CommandContext, error: unknown): NextStep[] {
+  const other = error instanceof Failure && error.reason === "overlap" ? error.data.device : undefined;
+  return other ? [{ title: "Show Device", run: () => context.view.reveal(other) }] : [];
 }

@@ -9,4 +9,6 @@ export interface CommandContext {
   log: vscode.LogOutputChannel;
   model: DeviceModel;
   view: DevicesView;
+  /** What is remembered for this workspace. */
+  memory: vscode.Memento;
 }

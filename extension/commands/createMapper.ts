@@ -6,13 +6,13 @@ import * as vscode from "vscode";
 import type { Device, MapperTarget } from "../../helper/protocol";
 import { formatSize } from "../devices/format";
 import { iconOf, labelOf } from "../devices/items";
+import { parseSize, SECTOR } from "../devices/size";
 import { parseTable } from "../devices/tableText";
 import { Failure } from "../helper/failure";
 import type { CommandContext } from "./context";
 import { offer, perform, showFailure } from "./run";
 
 const TITLE = "Create Device-Mapper Device";
-const SECTOR = 512;
 /** A snapshot's chunk and a stripe, in sectors: 4 KiB and 64 KiB, as lvm2 has them by default. */
 const SNAPSHOT_CHUNK = 8;
 const STRIPE_CHUNK = 128;
@@ -105,7 +105,8 @@ async function sized(_: CommandContext, type: string): Table {
     title: TITLE,
     prompt: "How large? For example 64 MiB, 1 GiB, or a number of bytes.",
     value: "64 MiB",
-    validateInput: (text) => (parseSize(text) === undefined ? "Write a size such as 64 MiB, at least 512 bytes." : ""),
+    validateInput: (text) =>
+      (parseSize(text) ?? 0) < SECTOR ? "Write a size such as 64 MiB, at least 512 bytes." : "",
   });
   const bytes = size === undefined ? undefined : parseSize(size);
   return bytes === undefined
@@ -184,15 +185,4 @@ function choices(devices: readonly Device[]): Choice[] {
 function choice(device: string, { size }: { size: number }, readOnly: boolean, label: string): Choice {
   const description = [device, formatSize(size), readOnly && "read-only"].filter(Boolean).join(" · ");
   return { label, description, base: { device, sectors: Math.floor(size / SECTOR), readOnly } };
-}
-
-const UNITS: Record<string, number> = { "": 1, B: 1, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 };
-
-/** Bytes from "64 MiB", "1GiB", "65536"; `undefined` where it isn't a size of at least one sector. */
-export function parseSize(text: string): number | undefined {
-  const [, value, unit = ""] = /^\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?B?)\s*$/i.exec(text) ?? [];
-  const name = unit.toUpperCase();
-  const factor = UNITS[/^[KMGT]$/.test(name) ? `${name}IB` : name];
-  const bytes = Number(value) * (factor ?? Number.NaN);
-  return bytes >= SECTOR && Number.isSafeInteger(Math.floor(bytes)) ? Math.floor(bytes) : undefined;
 }

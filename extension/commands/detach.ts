@@ -1,48 +1,74 @@
-/* Detach: from the tree, or from the palette with a pick of devices. */
+/*
+ * Detach and its kin: from the tree, or from the palette with a pick of devices. A device that is in use can be left to
+ * the kernel to detach when its last user is gone, and kept after all until then.
+ */
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { LoopDevice } from "../../helper/protocol";
 import { labelOf } from "../devices/items";
-import { Failure } from "../helper/failure";
+import { showBusy } from "./busy";
 import type { CommandContext } from "./context";
 import { confirmingForeign } from "./foreign";
 import { naming, pickLoop } from "./pick";
-import { type NextStep, perform, showFailure } from "./run";
+import { offer, perform, showFailure } from "./run";
 
 type WhenBusy = "refuse" | "unmount" | "lazy";
 
-export async function detach(context: CommandContext, item?: unknown): Promise<void> {
-  const device = await pickLoop(context, "Detach Loop Device", item);
+export const detach = (context: CommandContext, item?: unknown) =>
+  detachPicked(context, "Detach Loop Device", "refuse", item);
+/** All that is mounted of an image is unmounted and the image detached, or all stays as it is. */
+export const unmountAndDetach = (context: CommandContext, item?: unknown) =>
+  detachPicked(context, "Unmount and Detach", "unmount", item);
+export const detachWhenFree = (context: CommandContext, item?: unknown) =>
+  detachPicked(context, "Detach When Free", "lazy", item);
+
+async function detachPicked(context: CommandContext, title: string, whenBusy: WhenBusy, item: unknown): Promise<void> {
+  const device = await pickLoop(context, title, item);
   if (device) {
-    await detachDevice(context, device, "refuse");
+    await detachDevice(context, device, whenBusy);
   }
 }
 
-/** Detaches a device; where it is busy, the ways on are offered. */
-export async function detachDevice(context: CommandContext, device: LoopDevice, whenBusy: WhenBusy): Promise<void> {
+/** Keep Attached: a device that would go with its last user stays. */
+export async function keepAttached(context: CommandContext, item?: unknown): Promise<void> {
+  const device = await pickLoop(context, "Keep Attached", item);
+  if (device) {
+    await keepDevice(context, device);
+  }
+}
+
+async function detachDevice(context: CommandContext, device: LoopDevice, whenBusy: WhenBusy): Promise<void> {
   const name = labelOf(device);
+  const again = (whenBusy: WhenBusy) => () => detachDevice(context, device, whenBusy);
   try {
     const outcome = await confirmingForeign("Detach", `Image: ${device.backingFile}`, (confirmed) =>
       perform(context, `Detaching ${name}`, "loop/detach", { ...naming(device), whenBusy, ...confirmed }),
     );
     if (outcome?.state === "pending") {
-      void vscode.window.showInformationMessage(`${name} will be detached as soon as nobody uses it any more.`);
+      const keep = { title: "Keep Attached", run: () => keepDevice(context, device) };
+      const message = `${name} will be detached as soon as nobody uses it any more.`;
+      offer(vscode.window.showInformationMessage(message, keep.title), [keep]);
     } else if (outcome) {
       vscode.window.setStatusBarMessage(`$(check) ${name} (${basename(device.backingFile)}) detached`, 5000);
     }
   } catch (error) {
-    showFailure(context, error, waysOn(context, device, error));
+    showBusy(context, device.device, error, {
+      unmount: { title: "Unmount and Detach", run: again("unmount") },
+      later: { title: "Detach When Free", run: again("lazy") },
+    });
   }
 }
 
-function waysOn(context: CommandContext, device: LoopDevice, error: unknown): NextStep[] {
-  if (!(error instanceof Failure) || error.reason !== "busy") {
-    return [];
+async function keepDevice(context: CommandContext, device: LoopDevice): Promise<void> {
+  const name = labelOf(device);
+  try {
+    const kept = await confirmingForeign("Keep", `Image: ${device.backingFile}`, (confirmed) =>
+      perform(context, `Keeping ${name}`, "loop/update", { ...naming(device), autoclear: false, ...confirmed }),
+    );
+    if (kept) {
+      vscode.window.setStatusBarMessage(`$(check) ${name} stays attached`, 5000);
+    }
+  } catch (error) {
+    showFailure(context, error);
   }
-  const again = (whenBusy: WhenBusy) => () => detachDevice(context, device, whenBusy);
-  const mounted = error.data.users?.some(({ kind }) => kind === "mount");
-  return [
-    ...(mounted ? [{ title: "Unmount and Detach", run: again("unmount") }] : []),
-    { title: "Detach When Free", run: again("lazy") },
-  ];
 }

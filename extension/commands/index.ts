@@ -2,11 +2,12 @@
 import * as vscode from "vscode";
 import { attach } from "./attach";
 import { attachAndMount } from "./attachAndMount";
+import { attachWithOptions } from "./attachWithOptions";
 import type { CommandContext } from "./context";
 import { copyPath } from "./copyPath";
 import { copyUuid } from "./copyUuid";
 import { createMapper } from "./createMapper";
-import { detach } from "./detach";
+import { detach, detachWhenFree, keepAttached, unmountAndDetach } from "./detach";
 import { flush } from "./flush";
 import { helperMenu, restartHelper, stopHelper } from "./helper";
 import { installHelper, uninstallHelper } from "./installHelper";
@@ -14,7 +15,7 @@ import { mount, mountIdMapped } from "./mount";
 import { addMounted, openMounted } from "./openMounted";
 import { properties } from "./properties";
 import { refresh } from "./refresh";
-import { removeMapper } from "./removeMapper";
+import { removeMapper, removeWhenFree, unmountAndRemove } from "./removeMapper";
 import { renameMapper } from "./renameMapper";
 import { rescan } from "./rescan";
 import { resize } from "./resize";
@@ -22,14 +23,16 @@ import { revealImage } from "./revealImage";
 import { showTable } from "./showTable";
 import { resumeMapper, suspendMapper } from "./suspendMapper";
 import { unmount } from "./unmount";
-import { unmountAndDetach } from "./unmountAndDetach";
 
 export function registerCommands(context: CommandContext): vscode.Disposable[] {
   const commands = {
     "diskloom.attach": attach,
     "diskloom.attachAndMount": attachAndMount,
+    "diskloom.attachWithOptions": attachWithOptions,
     "diskloom.detach": detach,
     "diskloom.unmountAndDetach": unmountAndDetach,
+    "diskloom.detachWhenFree": detachWhenFree,
+    "diskloom.keepAttached": keepAttached,
     "diskloom.mount": mount,
     "diskloom.mountIdMapped": mountIdMapped,
     "diskloom.unmount": unmount,
@@ -46,6 +49,8 @@ export function registerCommands(context: CommandContext): vscode.Disposable[] {
     "diskloom.resumeMapper": resumeMapper,
     "diskloom.renameMapper": renameMapper,
     "diskloom.removeMapper": removeMapper,
+    "diskloom.unmountAndRemove": unmountAndRemove,
+    "diskloom.removeWhenFree": removeWhenFree,
     "diskloom.showTable": showTable,
     "diskloom.copyUuid": copyUuid,
     "diskloom.refresh": refresh,

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import type { CommandContext } from "./context";
 import { mountAll, pickMountables, tellMounted } from "./mounting";
-import { showFailure } from "./run";
+import { performAll, showFailure } from "./run";
 
 export const mount = (context: CommandContext, item?: unknown) => mountItem(context, item, {});
 
@@ -15,9 +15,9 @@ async function mountItem(context: CommandContext, item: unknown, options: { idMa
   if (!mountables || !first) {
     return;
   }
-  const result = await mountAll(context, mountables, options);
+  const subject = mountables.map(({ device }) => basename(device)).join(" and ");
+  const result = await performAll(context, `Mounting ${subject}`, (errand) => mountAll(errand, mountables, options));
   if (result.mounts.length > 0) {
-    const subject = mountables.map(({ device }) => basename(device)).join(" and ");
     const disk = first.device.replace(/^(\/dev\/loop\d+)p\d+$/, "$1");
     tellMounted(context, mountables.length === result.mounts.length ? subject : "The rest", disk, result);
   } else if (result.failures[0]) {

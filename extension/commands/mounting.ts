@@ -6,7 +6,7 @@ import { DeviceItem, labelOf, MountItem, mountablesOf, PartitionItem } from "../
 import type { CommandContext } from "./context";
 import { confirmingForeign } from "./foreign";
 import { openFolder } from "./openMounted";
-import { type NextStep, offer, perform } from "./run";
+import { type Errand, type NextStep, offer } from "./run";
 
 /** Something with a file system on it, as a request names it. */
 export interface Mountable {
@@ -25,7 +25,7 @@ export interface Mounted {
 
 /** Mounts all of them that can be: one that can't doesn't keep the others. */
 export async function mountAll(
-  context: CommandContext,
+  { ask, say }: Pick<Errand, "ask" | "say">,
   mountables: readonly Mountable[],
   options: Pick<Params<"mount/mount">, "idMap"> = {},
 ): Promise<Mounted> {
@@ -33,8 +33,9 @@ export async function mountAll(
   for (const { device, diskSequence } of mountables) {
     try {
       const wish = { device, diskSequence, ...options };
+      say(`Mounting ${basename(device)}`);
       const answer = await confirmingForeign("Mount", device, (confirmed) =>
-        perform(context, `Mounting ${basename(device)}`, "mount/mount", { ...wish, ...confirmed }),
+        ask("mount/mount", { ...wish, ...confirmed }),
       );
       if (answer) {
         result.mounts.push(answer.mount);
@@ -79,7 +80,8 @@ export function tellMounted(
   );
 }
 
-function messageOf(error: unknown): string {
+/** As a sentence for people. */
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -1,22 +1,30 @@
-/* Remove: a mapper device goes, what it stands on stays. */
+/* Remove and its kin: a mapper device goes, what it stands on stays. */
 import * as vscode from "vscode";
 import type { MapperDevice } from "../../helper/protocol";
-import { Failure } from "../helper/failure";
+import { showBusy } from "./busy";
 import type { CommandContext } from "./context";
 import { confirmingForeign } from "./foreign";
 import { naming, pickMapper } from "./pick";
-import { type NextStep, perform, showFailure } from "./run";
+import { perform } from "./run";
 
 type WhenBusy = "refuse" | "unmount" | "deferred";
 
-export async function removeMapper(context: CommandContext, item?: unknown): Promise<void> {
-  const device = await pickMapper(context, "Remove Device-Mapper Device", item);
+export const removeMapper = (context: CommandContext, item?: unknown) =>
+  removePicked(context, "Remove Device-Mapper Device", "refuse", item);
+export const unmountAndRemove = (context: CommandContext, item?: unknown) =>
+  removePicked(context, "Unmount and Remove Device-Mapper Device", "unmount", item);
+export const removeWhenFree = (context: CommandContext, item?: unknown) =>
+  removePicked(context, "Remove Device-Mapper Device When Free", "deferred", item);
+
+async function removePicked(context: CommandContext, title: string, whenBusy: WhenBusy, item: unknown): Promise<void> {
+  const device = await pickMapper(context, title, item);
   if (device) {
-    await removeDevice(context, device, "refuse");
+    await removeDevice(context, device, whenBusy);
   }
 }
 
 async function removeDevice(context: CommandContext, device: MapperDevice, whenBusy: WhenBusy): Promise<void> {
+  const again = (whenBusy: WhenBusy) => () => removeDevice(context, device, whenBusy);
   try {
     const outcome = await confirmingForeign("Remove", device.device, (confirmed) =>
       perform(context, `Removing ${device.name}`, "mapper/remove", { ...naming(device), whenBusy, ...confirmed }),
@@ -27,18 +35,9 @@ async function removeDevice(context: CommandContext, device: MapperDevice, whenB
       vscode.window.setStatusBarMessage(`$(check) ${device.name} removed`, 5000);
     }
   } catch (error) {
-    showFailure(context, error, waysOn(context, device, error));
+    showBusy(context, device.device, error, {
+      unmount: { title: "Unmount and Remove", run: again("unmount") },
+      later: { title: "Remove When Free", run: again("deferred") },
+    });
   }
-}
-
-function waysOn(context: CommandContext, device: MapperDevice, error: unknown): NextStep[] {
-  if (!(error instanceof Failure) || error.reason !== "busy") {
-    return [];
-  }
-  const again = (whenBusy: WhenBusy) => () => removeDevice(context, device, whenBusy);
-  const mounted = error.data.users?.some(({ kind }) => kind === "mount");
-  return [
-    ...(mounted ? [{ title: "Unmount and Remove", run: again("unmount") }] : []),
-    { title: "Remove When Free", run: again("deferred") },
-  ];
 }

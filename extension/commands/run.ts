@@ -9,23 +9,46 @@ import type { CommandContext } from "./context";
 /** What takes longer than this gets a notification that shows how far it is and can cancel it, in milliseconds. */
 const NOTICEABLE = 1000;
 
+/** What is under way for the user, who sees how far it is and can cancel it. */
+export interface Errand {
+  /** @throws Failure, reason "cancelled" where the user has cancelled it */
+  ask<M extends Method>(method: M, params: Params<M>): Promise<Result<M>>;
+  /** Says which part of it begins. */
+  say(message: string): void;
+  readonly isCancelled: boolean;
+}
+
 /** One request, with progress. @throws Failure */
-export async function perform<M extends Method>(
-  { client, view }: CommandContext,
+export function perform<M extends Method>(
+  context: CommandContext,
   title: string,
   method: M,
   params: Params<M>,
 ): Promise<Result<M>> {
+  return performAll(context, title, ({ ask }) => ask(method, params));
+}
+
+/** Several requests under one progress. Cancelling ends the one under way, and what follows is for `run` to leave out. */
+export async function performAll<T>(
+  { client, view }: CommandContext,
+  title: string,
+  run: (errand: Errand) => Promise<T>,
+): Promise<T> {
   const cancellation = new vscode.CancellationTokenSource();
+  const { token } = cancellation;
   const said = new vscode.EventEmitter<Progress>();
+  const progress = (progress: Progress) => said.fire(progress);
   try {
-    const answer = client.request(method, params, {
-      token: cancellation.token,
-      progress: (progress) => said.fire(progress),
+    const outcome = run({
+      ask: (method, params) => client.request(method, params, { token, progress }),
+      say: (message) => progress({ message }),
+      get isCancelled() {
+        return token.isCancellationRequested;
+      },
     });
-    void vscode.window.withProgress({ location: { viewId: VIEW_ID } }, () => answer.then(noop, noop));
-    const timer = setTimeout(() => showProgress(title, answer, said.event, cancellation), NOTICEABLE);
-    const result = await answer.finally(() => clearTimeout(timer));
+    void vscode.window.withProgress({ location: { viewId: VIEW_ID } }, () => outcome.then(noop, noop));
+    const timer = setTimeout(() => showProgress(title, outcome, said.event, cancellation), NOTICEABLE);
+    const result = await outcome.finally(() => clearTimeout(timer));
     view.clearMessage();
     return result;
   } finally {
@@ -67,7 +90,9 @@ export function showFailure({ log }: CommandContext, error: unknown, nextSteps: 
   }
   const message = error instanceof Error ? error.message : String(error);
   log.error(message);
-  const steps = [...nextSteps, { title: "Show Log", run: () => log.show() }];
+  // Who knows what is in the way, and has ways on, finds nothing more in the log.
+  const isClear = error instanceof Failure && error.reason === "busy" && nextSteps.length > 0;
+  const steps = [...nextSteps, ...(isClear ? [] : [{ title: "Show Log", run: () => log.show() }])];
   offer(vscode.window.showErrorMessage(message, ...steps.map(({ title }) => title)), steps);
 }
 

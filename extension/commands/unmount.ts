@@ -2,7 +2,7 @@
 import * as vscode from "vscode";
 import type { Params } from "../../helper/protocol";
 import { DeviceItem, PartitionItem } from "../devices/items";
-import { Failure } from "../helper/failure";
+import { showBusy } from "./busy";
 import type { CommandContext } from "./context";
 import { confirmingForeign } from "./foreign";
 import { pickMounts } from "./mounting";
@@ -38,8 +38,11 @@ async function unmountThis(context: CommandContext, which: Which, lazy: boolean)
       vscode.window.setStatusBarMessage(`$(check) ${name} unmounted`, 5000);
     }
   } catch (error) {
-    const busy = error instanceof Failure && error.reason === "busy";
-    const later = { title: "Unmount When Free", run: () => unmountThis(context, which, true) };
-    showFailure(context, error, busy && !lazy ? [later] : []);
+    if (lazy) {
+      showFailure(context, error);
+    } else {
+      const later = { title: "Unmount When Free", run: () => unmountThis(context, which, true) };
+      showBusy(context, name, error, { later });
+    }
   }
 }

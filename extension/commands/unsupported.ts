@@ -1,5 +1,6 @@
-/* Where there is no Linux kernel to attach anything: every command says so, and offers a window on one. */
+/* Where there is no Linux kernel to attach anything: every command and the editor for images say so, and offer a window on one. */
 import * as vscode from "vscode";
+import { EDITOR } from "../views/diskMap";
 import { type NextStep, offer } from "./run";
 
 export const UNSUPPORTED =
@@ -22,7 +23,15 @@ const menu = { title: "Open a Remote Window...", command: "workbench.action.remo
 /** @param commands the ids of all commands */
 export function registerUnsupported(commands: readonly string[]): vscode.Disposable[] {
   void vscode.commands.executeCommand("setContext", "diskloom.unsupported", true);
-  return commands.map((id) => vscode.commands.registerCommand(id, say));
+  return [
+    ...commands.map((id) => vscode.commands.registerCommand(id, say)),
+    vscode.window.registerCustomEditorProvider(EDITOR, {
+      openCustomDocument: (uri) => ({ uri, dispose: () => {} }),
+      resolveCustomEditor() {
+        throw new Error(UNSUPPORTED);
+      },
+    }),
+  ];
 }
 
 function say(): void {

@@ -101,6 +101,7 @@ function describeLoop(device: LoopDevice): string {
     device.readOnly && "read-only",
     contentLabel(device.content),
     faultInShort(device),
+    device.autoclear && "detached with its last user",
   ]
     .filter(Boolean)
     .join(" · ");
@@ -120,13 +121,43 @@ export function contentLabel(content: Content): string {
   return [content.type, content.label && `“${content.label}”`].filter(Boolean).join(" ");
 }
 
-// What the menus in package.json look for, as words.
+/** What is known to keep a device or its partitions: nothing, nothing but mounts, or others that stand on it. */
+export type Use = "free" | "mounted" | "held";
+
+export function useOf(device: Device): Use {
+  const all = [device, ...device.partitions];
+  if (all.some(({ holders }) => holders.length > 0)) {
+    return "held";
+  }
+  return all.some(({ mounts }) => mounts.length > 0) ? "mounted" : "free";
+}
+
+/**
+ * What the menus in package.json look for, as words. Of a device's use: "free" where nothing is known to use it, so
+ * that it can go; "releasable" where all that uses it can be unmounted; "later" where it can go with its last user, and
+ * "leaving" where it will.
+ */
 function contextOf(device: Device): string {
+  const use = useOf(device);
   const mounted = [device, ...device.partitions].some(({ mounts }) => mounts.length > 0);
-  const mounting = [mountablesOf(device).length > 0 && "mountable", mounted && "mounted"];
+  const common = [mountablesOf(device).length > 0 && "mountable", mounted && "mounted", use === "free" && "free"];
   return device.kind === "loop"
-    ? words("loop", !device.backingFileDeleted && "image", ...mounting)
-    : words("mapper", device.suspended ? "suspended" : "active", device.uuid && "uuid", ...mounting);
+    ? words(
+        "loop",
+        !device.backingFileDeleted && "image",
+        ...common,
+        use === "mounted" && "releasable",
+        device.autoclear ? "leaving" : use !== "free" && "later",
+      )
+    : words(
+        "mapper",
+        device.suspended ? "suspended" : "active",
+        device.uuid && "uuid",
+        ...common,
+        // Unmounting writes, and a suspended device holds that back.
+        use === "mounted" && !device.suspended && "releasable",
+        use !== "free" && "later",
+      );
 }
 
 function words(...all: (string | false)[]): string {

@@ -7,7 +7,9 @@ import type { Action, Deed, Target } from "./messages";
 
 const commands = {
   attach: { id: "diskloom.attach", title: "Attach as Loop Device" },
+  attachAndMount: { id: "diskloom.attachAndMount", title: "Attach and Mount" },
   detach: { id: "diskloom.detach", title: "Detach" },
+  unmountAndDetach: { id: "diskloom.unmountAndDetach", title: "Unmount and Detach" },
   flush: { id: "diskloom.flush", title: "Flush" },
   mount: { id: "diskloom.mount", title: "Mount" },
   unmount: { id: "diskloom.unmount", title: "Unmount" },

@@ -1,6 +1,6 @@
 /*
  * The disk map: a picture of what is on a device or in an image. It shows itself by Show Disk Map on devices and image
- * files, and as an editor that VS Code offers for images. Images are looked at by image/inspect, which needs no rights.
+ * files, and as VS Code's editor for images. Images are looked at by image/inspect, which needs no rights.
  */
 import * as v from "valibot";
 import * as vscode from "vscode";
@@ -12,7 +12,8 @@ import { State, type Target } from "./messages";
 import { nameOf } from "./pictures";
 
 const PANEL = "diskloom.diskMap";
-const EDITOR = "diskloom.diskMapEditor";
+/** The editor for images. */
+export const EDITOR = "diskloom.diskMapEditor";
 const COMMAND = "diskloom.showDiskMap";
 
 export function registerDiskMap(

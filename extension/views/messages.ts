@@ -25,7 +25,9 @@ export type Family = v.InferOutput<typeof Family>;
 /** What a button does. The host decides which there are; the page only draws them. */
 export const Deed = v.picklist([
   "attach",
+  "attachAndMount",
   "detach",
+  "unmountAndDetach",
   "flush",
   "mount",
   "unmount",

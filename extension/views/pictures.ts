@@ -2,11 +2,11 @@
 import { basename } from "node:path";
 import type { Device, LoopDevice, MapperDevice } from "../../helper/protocol";
 import { formatSize } from "../devices/format";
-import { labelOf } from "../devices/items";
+import { labelOf, type Use, useOf } from "../devices/items";
 import type { DeviceModel } from "../devices/model";
 import type { HelperClient } from "../helper/client";
 import { Failure } from "../helper/failure";
-import { type Deeds, deviceTarget } from "./deeds";
+import { type CommandDeed, type Deeds, deviceTarget } from "./deeds";
 import { contentText } from "./families";
 import { layoutOfDevice, layoutOfImage } from "./layout";
 import type { Notice, Picture, Target } from "./messages";
@@ -59,9 +59,15 @@ async function pictureOfDevice(target: Target & { kind: "device" }, { model, dee
     path: loop?.backingFile ?? "",
     facts: [formatSize(device.size), contentText(device.content), ...factsOf(device)],
     notices,
-    actions: loop ? deeds.offered("flush", "detach") : [],
+    actions: loop ? deeds.offered("flush", ...lettingGoOf(loop)) : [],
     segments,
   };
+}
+
+/** How it can be let go of: not while others stand on it. */
+function lettingGoOf(device: LoopDevice): CommandDeed[] {
+  const ways = { free: ["detach"], mounted: ["unmountAndDetach"], held: [] } satisfies Record<Use, CommandDeed[]>;
+  return ways[useOf(device)];
 }
 
 function goneDevice({ device, image }: Target & { kind: "device" }, model: DeviceModel): Picture {
@@ -110,7 +116,7 @@ async function pictureOfImage(path: string, { client, model, deeds }: Studio): P
       ...empty,
       facts: [formatSize(inspected.size), ...(inspected.size > 0 ? [contentText(inspected.content)] : [])],
       notices,
-      actions: attached || inspected.size === 0 ? [] : deeds.offered("attach"),
+      actions: attached || inspected.size === 0 ? [] : deeds.offered("attachAndMount", "attach"),
       segments,
     };
   } catch (error) {

@@ -8,16 +8,16 @@
 import type { Caller } from "../caller";
 import { diskSequence } from "../linux/block";
 import { isErrno } from "../linux/errno";
-import type { OpenFile } from "../linux/file";
+import { O_RDONLY, type OpenFile, openDevice } from "../linux/file";
 import { clearFd, getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
 import { diskFolder, readNumber } from "../linux/sysfs";
 import { unmountAll } from "../mount/unmount";
 import { forgetOwner } from "../owners";
 import { forgetPartitions } from "../partition/forget";
-import { pauseRandomly, retry, uninterrupted } from "../pause";
+import { orCancelled, pauseRandomly, retry, uninterrupted } from "../pause";
 import { Problem } from "../problem";
 import type { CheckedParams, Result, User } from "../protocol";
-import { LOOK, lastingUsersOf, SWAP, usersOf } from "../users";
+import { inWords, LOOK, lastingUsersOf, SWAP, usersOf } from "../users";
 import type { Work } from "../work";
 import { withControl } from "./control";
 import { diskOf, numberOf, openOwned, underneathOf } from "./device";
@@ -49,7 +49,7 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
   try {
     await freeOfUsers(wish, disk, work);
     work.report("Writing what is not on the disk yet");
-    await loop.sync();
+    await orCancelled(writeDown(wish.device), work.signal);
     const wasHeld = await release(disk);
     try {
       outcome = await clear(loop, info, disk, wish, work.signal);
@@ -75,10 +75,20 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
   return outcome;
 }
 
+// By a descriptor of its own, which stays open for as long as it takes, even where nobody waits for it any more.
+async function writeDown(device: string): Promise<void> {
+  await using loop = await openDevice(device, O_RDONLY);
+  await loop.sync();
+}
+
 async function freeOfUsers({ device, whenBusy }: Wish, disk: string, work: Work): Promise<void> {
   if (whenBusy === "refuse") {
     // Most refusals need nothing to be tried: what is mounted or stood on is known.
-    refuseIfUsed(device, await usersOf(disk, { processes: false }));
+    const known = await usersOf(disk, { openers: false });
+    if (known.length > 0) {
+      // Who decides how to go on wants to know of those, too, that would keep it from being unmounted.
+      refuse(device, known, await usersOf(disk, { openers: false, onMounts: true }));
+    }
   } else if (whenBusy === "unmount") {
     // Where more than mounts is in the way, they had better stay.
     const users = await lastingUsersOf(disk, work.signal);
@@ -86,26 +96,18 @@ async function freeOfUsers({ device, whenBusy }: Wish, disk: string, work: Work)
       device,
       users.filter((user) => user.kind !== "mount" || user.target === SWAP),
     );
-    work.report("Unmounting");
-    await unmountAll(disk);
+    await unmountAll(disk, work);
   }
 }
 
 function refuseIfUsed(device: string, users: User[]): void {
   if (users.length > 0) {
-    throw new Problem("busy", `${device} is in use: ${users.map(inWords).join(", ")}.`, { device, users });
+    refuse(device, users, users);
   }
 }
 
-function inWords(user: User): string {
-  switch (user.kind) {
-    case "mount":
-      return user.target === SWAP ? "as swap space" : `mounted at ${user.target}`;
-    case "holder":
-      return `under ${user.device}`;
-    case "process":
-      return `open in ${user.command} (process ${user.pid})`;
-  }
+function refuse(device: string, named: User[], users: User[]): never {
+  throw new Problem("busy", `${device} is in use: ${inWords(named)}.`, { device, users });
 }
 
 async function clear(

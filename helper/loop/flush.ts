@@ -1,9 +1,10 @@
 import { flushBuffers } from "../linux/block";
 import { isErrno } from "../linux/errno";
 import { O_RDONLY, openDevice, openFile } from "../linux/file";
-import { callAsync } from "../linux/libc";
 import type { LoopInfo } from "../linux/loop";
 import { devnumOf, diskFolder, list, nodeOf, partitionsOf, readText } from "../linux/sysfs";
+import { syncFileSystem } from "../mount/sync";
+import { orCancelled, throwIfCancelled } from "../pause";
 import type { CheckedParams } from "../protocol";
 import { mountsByDevice } from "../users";
 import type { Work } from "../work";
@@ -13,22 +14,32 @@ import { diskOf, numberOf, openBound } from "./device";
  * Writes everything down to the disk under the image, from the top: the file systems mounted from the device or from
  * what stands on it, the page caches of all of those, the device itself (whose flush is an fsync of the image), and the
  * image once more by its own name, for a device that the kernel has no flush for (a read-only one).
+ *
+ * @throws Cancelled at once; what the kernel has begun to write by then, it writes
  */
-export async function flush(wish: CheckedParams<"loop/flush">, work: Work): Promise<void> {
+export function flush(wish: CheckedParams<"loop/flush">, work: Work): Promise<void> {
+  return orCancelled(flushFromTop(wish, work), work.signal);
+}
+
+async function flushFromTop(wish: CheckedParams<"loop/flush">, work: Work): Promise<void> {
   const disk = diskOf(numberOf(wish.device));
   const { loop, info } = await openBound(wish);
   try {
     const above = standingOn(disk);
     work.report("Writing the mounted file systems");
     for (const target of mountsOn([...above, disk])) {
+      throwIfCancelled(work.signal);
       await syncFileSystem(target);
     }
     work.report("Writing the device");
     // Each has a page cache of its own, which an fsync of the whole disk doesn't touch.
     for (const name of above) {
+      throwIfCancelled(work.signal);
       await syncDevice(name, wish.dropCache);
     }
+    throwIfCancelled(work.signal);
     await loop.sync();
+    throwIfCancelled(work.signal);
     work.report("Writing the image");
     await syncImage(disk, info);
     if (wish.dropCache) {
@@ -65,18 +76,6 @@ function mountsOn(names: string[]): string[] {
     .map((name) => devnumOf(folderOf(name)))
     .flatMap((number) => (number ? (mounts.get(number) ?? []) : []))
     .map(({ target }) => target);
-}
-
-async function syncFileSystem(target: string): Promise<void> {
-  try {
-    using root = openFile(target, O_RDONLY);
-    await callAsync("syncfs", [root.fd], ["syncfs", target]);
-  } catch (error) {
-    // Unmounted meanwhile, which has written it all.
-    if (!isErrno(error, "ENOENT", "ENOTDIR")) {
-      throw error;
-    }
-  }
 }
 
 async function syncDevice(name: string, dropCache: boolean): Promise<void> {

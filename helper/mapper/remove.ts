@@ -8,6 +8,7 @@ import { isErrno } from "../linux/errno";
 import { retry } from "../pause";
 import { Problem } from "../problem";
 import type { User } from "../protocol";
+import { inWords } from "../users";
 import type { MapperDeps, Meant } from "./deps";
 import { holdDevice } from "./device";
 import { inStepWithUdev } from "./udev";
@@ -60,8 +61,9 @@ export async function removeMapper(
 }
 
 function inUse(device: string, users: User[]): Problem {
-  const advice = "Close what uses it, or have it removed when that ends.";
-  return new Problem("busy", `${device} is in use. ${advice}`, {
+  const use =
+    users.length > 0 ? `is in use: ${inWords(users)}` : "is kept open by a program that can't be seen from here";
+  return new Problem("busy", `${device} ${use}. Close that, or have it removed when that ends.`, {
     errno: "EBUSY",
     call: "DM_DEV_REMOVE",
     device,

@@ -81,7 +81,7 @@ export function mapperHandlers(
         const outcome = await removeMapper(owned(params, deps.control), {
           ...deps,
           usersOf: (device) => usersOf(diskOf(device)),
-          unmountAll: (device) => unmountAll(diskOf(device)),
+          unmountAll: (device) => unmountAll(diskOf(device), work),
         });
         if (outcome.state === "removed") {
           forgetOwner(node);

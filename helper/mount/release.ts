@@ -23,9 +23,8 @@ type Wish = CheckedParams<"mount/unmount">;
 export async function unmountFor(wish: Wish, caller: Caller, work: Work): Promise<void> {
   await withBook(caller, work.signal, async (book) => {
     const mounts = choose(wish, book);
-    work.report("Unmounting");
     try {
-      await unmountTogether(mounts, wish.lazy);
+      await unmountTogether(mounts, wish.lazy, work);
     } finally {
       book.sweep();
     }

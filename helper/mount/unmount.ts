@@ -5,10 +5,13 @@ import { isErrno, type KernelError } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import { deviceUnder, type MountEntry, readMounts } from "../linux/mountinfo";
 import { devnumOf, diskFolder, nameOf, partitionsOf } from "../linux/sysfs";
+import { orCancelled, throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
 import type { User } from "../protocol";
 import { usersOf } from "../users";
+import type { Work } from "../work";
 import { MountPlace } from "./place";
+import { syncFileSystem } from "./sync";
 
 /** How often and how long apart it is tried again, for those who only have a quick look; milliseconds. */
 const ATTEMPTS = 6;
@@ -19,7 +22,7 @@ const PAUSE = 50;
  *
  * @throws Problem busy, with the users, where files are open on one of them
  */
-export async function unmountAll(disk: string): Promise<void> {
+export async function unmountAll(disk: string, work: Work): Promise<void> {
   const own = devnumOf(diskFolder(disk));
   const numbers = new Set<Devnum>(partitionsOf(disk).map(({ devnum }) => devnum));
   if (own !== undefined) {
@@ -30,7 +33,7 @@ export async function unmountAll(disk: string): Promise<void> {
     const device = deviceUnder(mount);
     return device !== undefined && numbers.has(device);
   });
-  await unmountTogether(mounts.reverse(), false);
+  await unmountTogether(mounts.reverse(), false, work);
 }
 
 /** The disk of a partition, by the kernel's names: "loop3" of "loop3p1", and of itself. */
@@ -43,12 +46,24 @@ export function diskOfPart(name: string): string {
  * has gone, so that it can be put back.
  *
  * @param lazy take them out of sight at once, whoever uses them
- * @throws Problem busy, with the users
+ * @throws Problem busy, with the users; Cancelled, and then all stays mounted
  */
-export async function unmountTogether(mounts: readonly MountEntry[], lazy: boolean): Promise<void> {
+export async function unmountTogether(mounts: readonly MountEntry[], lazy: boolean, work: Work): Promise<void> {
+  if (!lazy) {
+    // Unmounting writes, too, but can't be stopped then. What can't be written is no reason to stay mounted.
+    work.report("Writing what is not on the disk yet");
+    for (const target of new Set(mounts.map(({ target }) => target))) {
+      await orCancelled(
+        syncFileSystem(target).catch(() => {}),
+        work.signal,
+      );
+    }
+  }
+  work.report("Unmounting");
   const done: { place: MountPlace; copy: OpenFile | undefined }[] = [];
   try {
     for (const mount of mounts) {
+      throwIfCancelled(work.signal);
       const place = new MountPlace(mount);
       const entry = { place, copy: undefined as OpenFile | undefined };
       done.push(entry);

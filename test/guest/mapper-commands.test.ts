@@ -148,6 +148,18 @@ describe("commands for mapper devices", () => {
     assert.ok(!dmsetup("ls").includes("never"));
   });
 
+  test("one in use stays, and who uses it is named", async () => {
+    await create(starting("Type a Table"), `0 64 linear ${loops[0]?.device} 0`, "below");
+    await create(starting("Type a Table"), "0 8 linear /dev/mapper/below 0", "above");
+    user.messages.length = 0;
+    const { removeMapper } = await import("../../extension/commands/removeMapper");
+    await removeMapper(context, await itemFor("below"));
+    assert.match(user.messages.join(" "), /\/dev\/mapper\/below is in use: under \/dev\/mapper\/above\./);
+    assert.ok(dmsetup("ls").includes("below\t"));
+    await remove("above");
+    await remove("below");
+  });
+
   test("one that somebody else made is removed only when that is confirmed", async () => {
     dmsetup("create", "theirs", "--table", "0 8 zero", "--uuid", "THEIRS");
     const { removeMapper } = await import("../../extension/commands/removeMapper");

@@ -56,7 +56,7 @@ function depsOf(control: DmControl, signal = new AbortController().signal): Remo
     signal,
     log: (level, message) => process.stderr.write(`${level}: ${message}\n`),
     usersOf: async (device) => usersOf(nameOf(device) ?? ""),
-    unmountAll: async (device) => unmountAll(nameOf(device) ?? ""),
+    unmountAll: async (device) => unmountAll(nameOf(device) ?? "", { signal, report() {} }),
   };
 }
 

@@ -6,9 +6,11 @@ import { basename } from "node:path";
 import test from "node:test";
 import { MiB, run, Workshop } from "../images";
 import { DevicesView } from "./devices-view";
+
 import { loopOf, losetup, mountsOf, releaseAllUnder } from "./loops";
 import { newWindow, type Person, packaged, ROOMY, type Seat, takeSeat } from "./seat";
 import { setStage } from "./stage";
+
 import { UnprivilegedPlace, USER } from "./unprivileged-place";
 import { until } from "./until";
 
@@ -255,7 +257,7 @@ errand("an image is dragged onto the tree", async (person) => {
   await page.mouse.move(from.x + 40, from.y + from.height / 2);
   await page.mouse.down();
   await page.mouse.move(from.x + 50, from.y + from.height / 2 + 5, { steps: 3 });
-  // Resting on an icon of the activity bar opens its stage.view.
+  // Resting on an icon of the activity bar opens its view.
   const title = page.locator(".sidebar .title-label", { hasText: "Diskloom" });
   await until("the Diskloom view opens", async () => {
     await page.mouse.move(over.x + over.width / 2 + Math.random() * 4, over.y + over.height / 2, { steps: 2 });

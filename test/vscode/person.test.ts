@@ -108,8 +108,8 @@ errand("several images, selected and attached at once", async (person) => {
   await until("three devices", () => loopsUnder(shop.folder).length === 3);
   await stage.view.open();
   await stage.view.untilAgrees(loops);
+  await person.toast("3 images are attached: ");
   for (const loop of loopsUnder(shop.folder)) {
-    await person.toast(`is attached as ${basename(loop.device)}.`);
     await stage.view.pressInline(loop, "Detach");
     await stage.view.untilGone(loop);
   }
@@ -132,10 +132,11 @@ errand("a mounted device: the message names the mount and offers Unmount and Det
   run("mount", [loop.device, target]);
   // That it is mounted shows by itself, without a click.
   await person.treeItem(target).waitFor();
-  await person.contextMenu(stage.view.row(loop), "Detach");
+  await person.palette("Diskloom: Detach");
+  await person.quickPick(basename(loop.device));
   const toast = await person.toast("is in use");
   assert.equal(toast.text, `${loop.device} is in use: mounted at ${target}.`);
-  assert.deepEqual(toast.buttons, ["Unmount and Detach", "Detach When Free", "Show Log"]);
+  assert.deepEqual(toast.buttons, ["Unmount and Detach", "Detach When Free", "Show Users"]);
   await toast.click("Unmount and Detach");
   await stage.view.untilGone(loop);
   assert.deepEqual(mountsOf(loop.device), []);

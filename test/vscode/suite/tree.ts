@@ -1,8 +1,10 @@
 /* How devices stand on each other in the tree: made up ones, as this kernel may have no device mapper. */
 import assert from "node:assert/strict";
-import type { Item } from "../../../extension/devices/items";
+
+import { DeviceItem, type Item } from "../../../extension/devices/items";
 import { buildTree, DeviceTree } from "../../../extension/devices/tree";
-import type { LoopDevice, MapperDevice, Partition } from "../../../helper/protocol";
+import type { Device, LoopDevice, MapperDevice, Partition } from "../../../helper/protocol";
+import { extension } from "./extension";
 
 const nothing = { kind: "empty", type: "", label: "", uuid: "" } as const;
 
@@ -84,6 +86,18 @@ function ids(items: readonly Item[]): string[] {
   return items.flatMap((item) => [item.id ?? "", ...ids(item.children)]);
 }
 
+/** Those of these commands that the context menu of a device has. */
+function offeredFor(device: Device, commands: readonly string[]): string[] {
+  const { menus } = extension().packageJSON.contributes;
+  const entries: { command: string; when: string; group: string }[] = menus["view/item/context"];
+  const context = new DeviceItem(device, []).contextValue ?? "";
+  return commands.filter((command) =>
+    entries
+      .filter((entry) => entry.command === `diskloom.${command}` && !entry.group.startsWith("inline"))
+      .some(({ when }) => new RegExp(/=~ \/(.*)\/$/.exec(when)?.[1] ?? "^$").test(context)),
+  );
+}
+
 describe("The tree", () => {
   it("shows mapper devices under what they stand on, once for each, and those on nothing at the top", () => {
     const mount = { target: "/mnt/data", fileSystem: "ext4", options: [], readOnly: true };
@@ -120,6 +134,28 @@ describe("The tree", () => {
     assert.equal(second?.description, "linear · 1 MiB · read-only · suspended");
     assert.match(second?.contextValue ?? "", /\bmapper\b.*\bsuspended\b/);
     assert.match(third?.contextValue ?? "", /\bmapper\b.*\bactive\b.*\buuid\b/);
+  });
+
+  it("offers just those ways to let go of a device that can work", () => {
+    const ways = ["detach", "unmountAndDetach", "detachWhenFree", "keepAttached"];
+    const mount = { target: "/mnt/data", fileSystem: "ext4", options: [], readOnly: true };
+    for (const [device, offered] of [
+      [loop(0), ["detach"]],
+      [loop(0, { mounts: [mount] }), ["unmountAndDetach", "detachWhenFree"]],
+      [loop(0, { partitions: [partition(1, { mounts: [mount] })] }), ["unmountAndDetach", "detachWhenFree"]],
+      [loop(0, { partitions: [partition(1, { holders: ["/dev/mapper/x"] })] }), ["detachWhenFree"]],
+      [loop(0, { mounts: [mount], holders: ["/dev/mapper/x"] }), ["detachWhenFree"]],
+      [loop(0, { mounts: [mount], autoclear: true }), ["unmountAndDetach", "keepAttached"]],
+    ] as const) {
+      assert.deepEqual(offeredFor(device, ways), offered, JSON.stringify(device));
+    }
+    const mapperWays = ["removeMapper", "unmountAndRemove", "removeWhenFree"];
+    assert.deepEqual(offeredFor(mapper("free"), mapperWays), ["removeMapper"]);
+    assert.deepEqual(offeredFor(mapper("in-use", { mounts: [mount] }), mapperWays), [
+      "unmountAndRemove",
+      "removeWhenFree",
+    ]);
+    assert.deepEqual(offeredFor(mapper("under", { holders: ["/dev/dm-9"] }), mapperWays), ["removeWhenFree"]);
   });
 
   it("doesn't go round in circles where a list was taken while things moved", () => {

@@ -1,0 +1,87 @@
+/*
+ * A device or mount that is in use is no dead end: who uses it can be seen, and there are ways on. One of these is
+ * always to have it done when the last user is gone.
+ */
+import * as vscode from "vscode";
+import type { User } from "../../helper/protocol";
+import { Failure } from "../helper/failure";
+import type { CommandContext } from "./context";
+import { type ProcessDetails, processDetails } from "./processDetails";
+import { type NextStep, showFailure } from "./run";
+
+/** As the helper calls where swap space is used. */
+const SWAP = "[SWAP]";
+
+/** Doing it all the same. */
+export interface Ways {
+  /** For what is kept by nothing but mounts. */
+  unmount?: NextStep;
+  later: NextStep;
+}
+
+/** Tells the user why something failed and, where it is because of who uses it, how it can go on. */
+export function showBusy(context: CommandContext, subject: string, error: unknown, { unmount, later }: Ways): void {
+  if (!(error instanceof Failure) || error.reason !== "busy") {
+    showFailure(context, error);
+    return;
+  }
+  const users = error.data.users ?? [];
+  const canUnmount = users.some(({ kind }) => kind === "mount") && !users.some(outlastsUnmount);
+  const ways = [...(unmount && canUnmount ? [unmount] : []), later];
+  const show = { title: "Show Users", run: () => showUsers(context, subject, users, ways) };
+  showFailure(context, error, users.length > 0 ? [...ways, show] : ways);
+}
+
+function outlastsUnmount(user: User): boolean {
+  return user.kind === "holder" || (user.kind === "mount" && user.target === SWAP);
+}
+
+type Choice = vscode.QuickPickItem & { run?: () => unknown };
+
+async function showUsers(context: CommandContext, subject: string, users: User[], ways: NextStep[]): Promise<void> {
+  const choices: Choice[] = [
+    ...(await Promise.all(users.map((user) => choiceOf(context, user)))),
+    { label: "What to do", kind: vscode.QuickPickItemKind.Separator },
+    ...ways.map(({ title, run }) => ({ label: `$(arrow-right) ${title}`, run })),
+  ];
+  const options = {
+    title: `Users of ${subject}`,
+    placeHolder: "Choose what to do, or Escape",
+    matchOnDescription: true,
+  };
+  const chosen = await vscode.window.showQuickPick(choices, options);
+  await chosen?.run?.();
+}
+
+async function choiceOf(context: CommandContext, user: User): Promise<Choice> {
+  switch (user.kind) {
+    case "mount":
+      return user.target === SWAP
+        ? { label: "$(database) Swap space", description: "The system swaps to it" }
+        : { label: `$(folder-opened) ${user.target}`, description: "It is mounted here", run: () => copy(user.target) };
+    case "holder":
+      return {
+        label: `$(layers) ${user.device}`,
+        description: "This device stands on it",
+        run: () => context.view.reveal(user.device),
+      };
+    case "process": {
+      const details = await processDetails(user.pid);
+      return {
+        label: `$(terminal) ${user.command}`,
+        description: details ? `Process ${user.pid} of ${details.user}` : `Process ${user.pid}`,
+        ...(details && { detail: inDetail(details) }),
+        run: () => copy(String(user.pid)),
+      };
+    }
+  }
+}
+
+function inDetail({ commandLine, folder }: ProcessDetails): string {
+  return folder === undefined ? commandLine : `${commandLine} (in ${folder})`;
+}
+
+async function copy(text: string): Promise<void> {
+  await vscode.env.clipboard.writeText(text);
+  vscode.window.setStatusBarMessage(`$(check) ${text} copied`, 5000);
+}
