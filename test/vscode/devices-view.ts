@@ -4,6 +4,8 @@ import type { Loop } from "./loops";
 import type { Locator, Person } from "./seat";
 import { until } from "./until";
 
+type Named = Pick<Loop, "device"> & Partial<Pick<Loop, "image">>;
+
 export class DevicesView {
   constructor(readonly person: Person) {}
 
@@ -13,29 +15,29 @@ export class DevicesView {
     await this.person.page.locator(".sidebar .title-label", { hasText: "Diskloom" }).waitFor();
   }
 
-  /** The row of a device. */
-  row({ device }: Pick<Loop, "device">): Locator {
-    return this.person.treeItem(basename(device));
+  /** The row of a device; of one whose image is known, not that of another that had its number before. */
+  row({ device, image = "" }: Named): Locator {
+    return this.person.treeItem(basename(device)).filter({ hasText: basename(image) });
   }
 
   /** What a screen reader says of a device's row, once there is one. */
-  async label(loop: Pick<Loop, "device">): Promise<string> {
+  async label(loop: Named): Promise<string> {
     await this.row(loop).waitFor();
     return (await this.row(loop).getAttribute("aria-label")) ?? "";
   }
 
-  async untilGone(loop: Pick<Loop, "device">): Promise<void> {
+  async untilGone(loop: Named): Promise<void> {
     await this.row(loop).waitFor({ state: "detached" });
   }
 
   /** Presses one of the icons at the end of a row, which show while the mouse is over it. */
-  async pressInline(loop: Pick<Loop, "device">, name: string): Promise<void> {
+  async pressInline(loop: Named, name: string): Promise<void> {
     await this.row(loop).hover();
     await this.row(loop).getByRole("button", { name }).click();
   }
 
   /** Rests the mouse on a row until its tooltip comes up, and reads that. */
-  async tooltip(loop: Pick<Loop, "device">): Promise<string> {
+  async tooltip(loop: Named): Promise<string> {
     const { page } = this.person;
     const hover = page.locator(".workbench-hover").filter({ hasText: loop.device });
     return until(`the tooltip of ${loop.device}`, async () => {

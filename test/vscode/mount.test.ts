@@ -223,9 +223,10 @@ test("a Raspberry Pi's image by a user who isn't root: three clicks, and the edi
 });
 
 errand("mounted and unmounted one by one in the tree", async (person) => {
-  const device = losetup(shop.path("packed.squashfs"));
+  const image = shop.path("packed.squashfs");
+  const device = losetup(image);
   await stage.view.open();
-  await person.contextMenu(stage.view.row({ device }), "Mount");
+  await person.contextMenu(stage.view.row({ device, image }), "Mount");
   // Somebody else attached it.
   await (await person.dialog(/set up by/)).click("Mount Anyway");
   const [target = ""] = await until("the mount", () => mountsOf(device).length > 0 && mountsOf(device));
@@ -234,7 +235,7 @@ errand("mounted and unmounted one by one in the tree", async (person) => {
   await person.treeItem(target).getByRole("button", { name: "Unmount" }).click();
   await person.treeItem(target).waitFor({ state: "detached" });
   assert.ok(!existsSync(target));
-  const entries = await person.openContextMenu(stage.view.row({ device }));
+  const entries = await person.openContextMenu(stage.view.row({ device, image }));
   await person.page.keyboard.press("Escape");
   assert.ok(entries.includes("Mount") && !entries.includes("Unmount") && !entries.includes("Open Mounted Folder"));
 });

@@ -128,7 +128,7 @@ errand("Reveal Image: it is selected in the explorer, in whatever folder", async
   const image = shop.path("deep/inner.ext4");
   const device = losetup(image);
   await stage.view.open();
-  await person.contextMenu(stage.view.row({ device }), "Reveal Image");
+  await person.contextMenu(stage.view.row({ device, image }), "Reveal Image");
   const row = person.treeItem("inner.ext4");
   await until("the image, selected", async () => (await row.getAttribute("aria-selected")) === "true");
 
@@ -137,7 +137,7 @@ errand("Reveal Image: it is selected in the explorer, in whatever folder", async
   const other = losetup(outside);
   try {
     await stage.view.open();
-    await person.contextMenu(stage.view.row({ device: other }), "Reveal Image");
+    await person.contextMenu(stage.view.row({ device: other, image: outside }), "Reveal Image");
     const toast = await person.toast(`The image is ${outside}, outside of this workspace.`);
     await toast.click("Copy Path");
     await until("its path in the clipboard", async () => (await clipboard(person)) === outside);
