@@ -1,7 +1,5 @@
 /* Tasks as a person has them in tasks.json, on real devices. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
@@ -174,38 +172,6 @@ describe("A task of type diskloom", () => {
     await messageLike(/was set up by the system or another program/);
     assert.deepEqual(linesWritten(), [`${device} was not detached.`]);
     assert.equal(loopOf(image)?.device, device);
-  });
-
-  it("that is terminated attaches nothing any more", async () => {
-    const other = shop().blank("other.img", MiB);
-    define(
-      { label: "attach 7", action: "attach", image: variable },
-      { label: "other 7", action: "attach", image: other },
-    );
-    // Attaching waits for whoever has the control device locked.
-    const locker = spawn("flock", ["/dev/loop-control", "-c", "echo locked; cat"], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    try {
-      await once(locker.stdout, "data");
-      const task = await taskCalled("attach 7");
-      const execution = await vscode.tasks.executeTask(task);
-      const ended = new Promise<void>((resolve) => {
-        const listening = vscode.tasks.onDidEndTask((end) => {
-          if (end.execution.task.name === "attach 7") {
-            listening.dispose();
-            resolve();
-          }
-        });
-      });
-      execution.terminate();
-      await ended;
-    } finally {
-      locker.stdin.end();
-    }
-    // What waited longer would have had its turn before.
-    assert.equal(await runTasks("other 7"), 0);
-    assert.equal(loopOf(image), undefined);
   });
 
   it("runs before and after debugging", async () => {
