@@ -114,11 +114,6 @@ const zeros = Buffer.alloc(TELLING);
 
 async function isBlank(file: OpenFile, { offset, size }: Required<ProbeRange>): Promise<boolean> {
   const length = Math.min(TELLING, size);
-  for (const position of [offset, offset + size - length]) {
-    const bytes = await readAt(file, position, length);
-    if (!bytes.equals(zeros.subarray(0, bytes.length))) {
-      return false;
-    }
-  }
-  return true;
+  const ends = await Promise.all([offset, offset + size - length].map((position) => readAt(file, position, length)));
+  return ends.every((bytes) => bytes.equals(zeros.subarray(0, bytes.length)));
 }

@@ -14,7 +14,7 @@ const readAsync = promisify(read);
  * @throws KernelError, as pread(2) fails
  */
 export async function readAt(file: OpenFile, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
+  const bytes = Buffer.allocUnsafe(length);
   let done = 0;
   try {
     while (done < length) {
