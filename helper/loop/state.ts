@@ -12,7 +12,7 @@ import type { LoopDevice } from "../protocol";
 export type LoopState = Omit<LoopDevice, "content" | "partitions" | "mounts" | "holders"> & { devnum: Devnum };
 
 /** The kernel's names of all loop devices, bound or not, by number. */
-export function loopDisks(): string[] {
+function loopDisks(): string[] {
   return list("/sys/block")
     .filter((name) => /^loop\d+$/.test(name))
     .sort((a, b) => numberIn(a) - numberIn(b));
