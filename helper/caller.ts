@@ -2,11 +2,10 @@
 import type { BigIntStats } from "node:fs";
 import { withCredentials } from "./linux/credentials";
 import { isErrno } from "./linux/errno";
-import { O_RDONLY, O_RDWR, type OpenFile, openFile } from "./linux/file";
+import { O_PATH, O_RDONLY, O_RDWR, type OpenFile, openFile } from "./linux/file";
 import { groupsOf, userById } from "./linux/users";
 import { inWords, Problem } from "./problem";
 
-const O_PATH = 0o10000000;
 /** The group that owns nothing, for a user of whom no group is known: never our own, which is root's. */
 const NOBODY = 65534;
 

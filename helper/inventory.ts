@@ -1,10 +1,14 @@
 /* The picture of all devices. It is made anew each time, as flags and contents change without the kernel saying so. */
-import { type Probed, probe, tableFaults, unknownContent } from "./content/probe";
+import { basename } from "node:path";
+import { type Probed, type ProbeRange, probe, tableFaults, unknownContent } from "./content/probe";
+import { isUncached } from "./linux/cachestat";
 import type { Devnum } from "./linux/devnum";
 import { isErrno, KernelError } from "./linux/errno";
-import { O_RDONLY, type OpenFile, openDevice, openFile } from "./linux/file";
-import { diskFolder, readNumber } from "./linux/sysfs";
-import { type LoopState, loopDisks, readState } from "./loop/state";
+import { O_RDONLY, type OpenFile, openDevice } from "./linux/file";
+import { getStatus } from "./linux/loop";
+import { Room } from "./linux/room";
+import { allHolders, diskFolder, list, readNumber } from "./linux/sysfs";
+import { boundImages, findImage, imageShown, isSameFile, type LoopState, openIfAllowed, stateOf } from "./loop/state";
 import { mapperPresent, openControl } from "./mapper/control";
 import { listMappers, type MapperDescription } from "./mapper/describe";
 import { isHeldBack, listMappersFromSysfs } from "./mapper/sysfs";
@@ -15,12 +19,17 @@ import { Problem } from "./problem";
 import type { Device, LoopDevice, MapperDevice } from "./protocol";
 import { allHoldersOf, loopsByImage, mountsByDevice } from "./users";
 
+/** How many devices are looked at at once: more than there are threads for it would only take memory. */
+const AT_ONCE = 8;
+
 /** All bound loop devices, and all mapper devices. */
 export async function listDevices(): Promise<Device[]> {
-  const surroundings = lookAround();
+  const images = boundImages();
+  const surroundings = lookAroundAll(images);
+  const room = new Room(AT_ONCE);
   const devices: Promise<Device | undefined>[] = [
-    ...loopDisks().map((disk) => describeIfBound(disk, surroundings)),
-    ...listMapperDescriptions().map((description) => completeMapper(description, surroundings)),
+    ...[...images.keys()].map((disk) => room.enter(() => describeIfBound(disk, surroundings))),
+    ...listMapperDescriptions().map((description) => room.enter(() => completeMapper(description, surroundings))),
   ];
   const described = (await Promise.all(devices)).filter((device) => device !== undefined);
   await addSpace(described);
@@ -54,7 +63,7 @@ export async function completeMapper(
   const readable = size > 0 && !isHeldBack(disk);
   await using file = readable ? await openDevice(node, O_RDONLY).catch(() => undefined) : undefined;
   const sectorSize = readNumber(`${folder}/queue/logical_block_size`) ?? 512;
-  const { content, table } = await probeIfReadable(file, { size, sectorSize });
+  const { content, table } = await probeIfReadable(file, { offset: 0, size, sectorSize });
   const setUpBy = ownerNamed({ ...description, device: node, backingInode: 0, backingDevnum: devnum });
   return {
     ...description,
@@ -76,68 +85,98 @@ export async function describeLoop(disk: string): Promise<LoopDevice> {
   return device;
 }
 
-function lookAround(): Surroundings {
+interface Picture extends Surroundings {
+  /** Whether a loop device may have partitions, so that it is worth a look. */
+  mayBePartitioned(disk: string): boolean;
+}
+
+function lookAround(loops = loopsByImage()): Picture {
   const mounts = mountsByDevice();
-  const loops = loopsByImage();
   return {
     mountsOf: (number) => mounts.get(number) ?? [],
     holdersOf: (folder, number) => allHoldersOf(folder, number, loops),
+    mayBePartitioned: () => true,
   };
 }
 
-async function describeIfBound(disk: string, surroundings: Surroundings): Promise<LoopDevice | undefined> {
-  const state = await readState(disk);
-  if (!state) {
-    return undefined;
-  }
-  const { mountsOf, holdersOf } = surroundings;
-  await using file = await openForReading(state);
-  const { content, table } = await probeIfReadable(file, state);
-  const setUpBy = ownerNamed(state);
+/** As `lookAround`, where that is for all devices: what can be told of all at once isn't asked of each. */
+function lookAroundAll(images: ReadonlyMap<string, Buffer>): Picture {
+  const loops = loopsByImage(images);
+  const holders = allHolders();
+  const partitioned = new Set(list("/sys/class/block").flatMap((name) => /^(loop\d+)p\d+$/.exec(name)?.[1] ?? []));
   return {
-    ...state,
-    ...(setUpBy && { setUpBy }),
-    content,
-    ...tableFaults(table),
-    partitions: await describePartitions(disk, file, table, state.sectorSize, surroundings),
-    mounts: mountsOf(state.devnum),
-    holders: holdersOf(diskFolder(disk), state.devnum),
+    ...lookAround(loops),
+    mayBePartitioned: (disk) => partitioned.has(disk),
+    holdersOf: (folder, number) => [...(holders.get(basename(folder)) ?? []), ...(loops.get(number) ?? [])],
   };
 }
 
-/** The device or, for those who may not open it, the image that it shows from its first byte. */
-async function openForReading(state: LoopState): Promise<OpenFile | undefined> {
+async function describeIfBound(disk: string, surroundings: Picture): Promise<LoopDevice | undefined> {
   try {
-    return await openDevice(state.device, O_RDONLY);
-  } catch (error) {
-    return error instanceof KernelError && state.offset === 0 ? openImageOf(state) : undefined;
-  }
-}
-
-function openImageOf({ backingFile, backingInode }: LoopState): OpenFile | undefined {
-  try {
-    const image = openFile(backingFile, O_RDONLY);
-    const { ino } = image.stat();
-    if (Number(ino) === backingInode) {
-      return image;
+    await using loop = await openIfAllowed(disk);
+    // Only now, when it can't become another's any more.
+    const shown = imageShown(disk);
+    using image = shown && (await findImage(shown));
+    const state = shown && stateOf(disk, loop, shown, image?.stat());
+    if (!state) {
+      return undefined;
     }
-    image[Symbol.dispose]();
-    return undefined;
-  } catch {
-    return undefined;
+    using instead = image && (await openInstead(state, loop, image));
+    const range = { offset: instead ? state.offset : 0, size: state.size, sectorSize: state.sectorSize };
+    const { content, table } = await probeIfReadable(instead ?? loop, range);
+    const setUpBy = ownerNamed(state);
+    return {
+      ...state,
+      ...(setUpBy && { setUpBy }),
+      content,
+      ...tableFaults(table),
+      partitions: surroundings.mayBePartitioned(disk)
+        ? await describePartitions(disk, loop ?? instead, table, state.sectorSize, surroundings)
+        : [],
+      mounts: surroundings.mountsOf(state.devnum),
+      holders: surroundings.holdersOf(diskFolder(disk), state.devnum),
+    };
+  } catch (error) {
+    // It went while we looked.
+    if (isErrno(error, "ENXIO", "ENODEV")) {
+      return undefined;
+    }
+    throw error;
   }
 }
 
-async function probeIfReadable(
-  file: OpenFile | undefined,
-  { size, sectorSize }: Pick<LoopState, "size" | "sectorSize">,
-): Promise<Probed> {
+/**
+ * The image, to be read instead of the device. That costs a tenth, as every read of a device that nobody else has open
+ * goes all the way down; and it is the same, as long as the kernel has nothing of the device in memory. For those who
+ * may not open the device, the image is better than nothing where it shows it from its first byte.
+ */
+async function openInstead(
+  { offset }: LoopState,
+  loop: OpenFile | undefined,
+  image: OpenFile,
+): Promise<OpenFile | undefined> {
+  const stat = image.stat();
+  const same = loop ? isSameFile(stat, getStatus(loop)) && isUncached(loop) : offset === 0;
+  if (!same || !stat.isFile()) {
+    return undefined;
+  }
+  try {
+    return await openDevice(`/proc/self/fd/${image.fd}`, O_RDONLY);
+  } catch (error) {
+    if (error instanceof KernelError) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+async function probeIfReadable(file: OpenFile | undefined, range: ProbeRange): Promise<Probed> {
   const unknown = { content: unknownContent, table: undefined };
   if (!file) {
     return unknown;
   }
   try {
-    return await probe(file, { offset: 0, size, sectorSize });
+    return await probe(file, range);
   } catch (error) {
     // An image on a disk with bad blocks, a machine without libblkid: the device is there all the same.
     if (error instanceof KernelError || error instanceof Problem) {

@@ -2,9 +2,13 @@
  * The helper: stdin and stdout in, server out. It is started by the extension, mostly through sudo, as
  * `helper.js --stdio`, and lives as long as its stdin.
  */
+import { setFlagsFromString } from "node:v8";
+
 // Before anything makes libuv start its threads: one waits for the kernel's events for good, and slow devices hold up
 // others.
 process.env.UV_THREADPOOL_SIZE ??= "16";
+// What a long list leaves behind is collected as it comes, rather than kept until there are 48 MiB of it.
+setFlagsFromString("--semi-space-growth-factor=1");
 
 import { identifyCaller } from "./caller";
 import { Changes } from "./changes";

@@ -4,7 +4,8 @@ import { type Devnum, devnum } from "./linux/devnum";
 import { deviceUnder, type MountEntry, readMounts } from "./linux/mountinfo";
 import { numberOfNode } from "./linux/node";
 import { readSwaps } from "./linux/swaps";
-import { devnumOf, diskFolder, holdersOf, list, partitionsOf, readBytes } from "./linux/sysfs";
+import { devnumOf, diskFolder, holdersOf, partitionsOf } from "./linux/sysfs";
+import { boundImages } from "./loop/state";
 import { pauseRandomly } from "./pause";
 import type { Mount, User } from "./protocol";
 
@@ -30,11 +31,11 @@ export function mountsByDevice(entries: MountEntry[] = readMounts()): MountsByDe
 }
 
 /** The loop devices whose image is a block device, by that device's number: the kernel doesn't call them holders. */
-export function loopsByImage(): ReadonlyMap<Devnum, string[]> {
+export function loopsByImage(images = boundImages()): ReadonlyMap<Devnum, string[]> {
   const loops = new Map<Devnum, string[]>();
-  for (const disk of list("/sys/block")) {
-    const image = disk.startsWith("loop") ? readBytes(`${diskFolder(disk)}/loop/backing_file`)?.toString() : undefined;
-    const device = image?.startsWith("/dev/") ? numberOfNode(image) : undefined;
+  for (const [disk, image] of images) {
+    const path = image.toString();
+    const device = path.startsWith("/dev/") ? numberOfNode(path) : undefined;
     if (device !== undefined) {
       loops.set(device, [...(loops.get(device) ?? []), `/dev/${disk}`]);
     }

@@ -5,7 +5,7 @@ import type { OpenFile } from "../linux/file";
 import { Problem } from "../problem";
 import type { Content } from "../protocol";
 import { type GptFaults, gptFaults } from "./gpt";
-import { readAt, sizeOf } from "./read";
+import { readInto, sizeOf } from "./read";
 import { sizeBySuperblock } from "./size";
 
 export { probeSectorSize } from "./gpt";
@@ -121,13 +121,21 @@ function contentOf({ type, usage, label, uuid }: Superblock): Content {
 const TELLING = 64 * 1024;
 const zeros = Buffer.alloc(TELLING);
 
+// Buffers that nobody reads into right now: new ones for every device would be most of what a list takes.
+const spare: Buffer[] = [];
+
 async function isBlank(file: OpenFile, { offset, size }: Required<ProbeRange>): Promise<boolean> {
   const length = Math.min(TELLING, size);
-  for (const position of [offset, offset + size - length]) {
-    const bytes = await readAt(file, position, length);
-    if (!bytes.equals(zeros.subarray(0, bytes.length))) {
-      return false;
+  const buffer = spare.pop() ?? Buffer.alloc(TELLING);
+  try {
+    for (const position of [offset, offset + size - length]) {
+      const bytes = await readInto(file, buffer.subarray(0, length), position);
+      if (!bytes.equals(zeros.subarray(0, bytes.length))) {
+        return false;
+      }
     }
+    return true;
+  } finally {
+    spare.push(buffer);
   }
-  return true;
 }

@@ -13,12 +13,16 @@ const readAsync = promisify(read);
  * @param position bytes from the file's start
  * @throws KernelError, as pread(2) fails
  */
-export async function readAt(file: OpenFile, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
+export function readAt(file: OpenFile, position: number, length: number): Promise<Buffer> {
+  return readInto(file, Buffer.alloc(length), position);
+}
+
+/** As `readAt`, into a buffer of one's own, of which the result is the part that was read. */
+export async function readInto(file: OpenFile, bytes: Buffer, position: number): Promise<Buffer> {
   let done = 0;
   try {
-    while (done < length) {
-      const { bytesRead } = await readAsync(file.fd, bytes, done, length - done, position + done);
+    while (done < bytes.length) {
+      const { bytesRead } = await readAsync(file.fd, bytes, done, bytes.length - done, position + done);
       if (bytesRead === 0) {
         break;
       }

@@ -1,13 +1,20 @@
-import { type BigIntStats, constants, fstatSync } from "node:fs";
+import { type BigIntStats, close, constants, fstatSync, fsync, open } from "node:fs";
+import { promisify } from "node:util";
 import { type Devnum, devnum } from "./devnum";
-import { KernelError, withErrno } from "./errno";
-import { call, callAsync, type Fd } from "./libc";
+import { asKernelError, KernelError, withErrno } from "./errno";
+import { call, type Fd } from "./libc";
+
+// What can take long goes by Node's own calls: they cost half of what koffi's asynchronous ones do.
+const openAsync = promisify(open);
+const closeAsync = promisify(close);
+const fsyncAsync = promisify(fsync);
 
 const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOCTTY, O_EXCL, O_DIRECT } = constants;
-// Not among Node's constants; the same number on x86 and ARM (<asm-generic/fcntl.h>).
+// Not among Node's constants; the same numbers on x86 and ARM (<asm-generic/fcntl.h>).
 const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
 
-export { O_DIRECT, O_EXCL, O_RDONLY, O_RDWR };
+export { O_CLOEXEC, O_DIRECT, O_EXCL, O_PATH, O_RDONLY, O_RDWR };
 
 // <sys/file.h>
 const LOCK_EX = 2;
@@ -56,7 +63,7 @@ export class OpenFile implements Disposable, AsyncDisposable {
 
   /** fsync(2): waits until all that was written is on stable storage. */
   async sync(): Promise<void> {
-    await callAsync("fsync", [this.fd], ["fsync", this.path]);
+    await asKernelErrors("fsync", this.path, fsyncAsync(this.fd));
   }
 
   [Symbol.dispose](): void {
@@ -70,7 +77,7 @@ export class OpenFile implements Disposable, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
-      await callAsync("close", [this.fd], ["close", this.path]);
+      await asKernelErrors("close", this.path, closeAsync(this.fd));
     }
   }
 }
@@ -85,5 +92,22 @@ export function openFile(path: string, flags: number): OpenFile {
 
 /** Opens a device. That waits for the device's own lock, which a detach can hold for as long as it writes. */
 export async function openDevice(path: string, flags: number): Promise<OpenFile> {
-  return new OpenFile((await callAsync("open", [path, flags | always, 0], ["open", path])) as Fd, path);
+  if (path.includes("\0")) {
+    throw new KernelError("EINVAL", "open", path);
+  }
+  return await openAnything(path, flags);
+}
+
+/** As `openDevice`, by a path that need not be text. */
+export async function openAnything(path: string | Buffer, flags: number): Promise<OpenFile> {
+  const name = path.toString();
+  return new OpenFile((await asKernelErrors("open", name, openAsync(path, flags | always))) as Fd, name);
+}
+
+async function asKernelErrors<T>(call: string, target: string, result: Promise<T>): Promise<T> {
+  try {
+    return await result;
+  } catch (error) {
+    throw asKernelError(error, call, target);
+  }
 }

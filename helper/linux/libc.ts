@@ -39,6 +39,7 @@ const functions = {
   poll: program.func("int poll(void *fds, unsigned long count, int timeout)"),
   syscall: program.func("long syscall(long number, long a, long b, long c)"),
   syscallPointer: program.func("syscall", "long", ["long", "long", "void *", "long"]),
+  cachestat: program.func("syscall", "long", ["long", "int", "void *", "void *", "unsigned int"]),
   umount2: program.func("int umount2(const char *target, int flags)"),
   mount: program.func(
     "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
@@ -66,12 +67,18 @@ type Argument = number | bigint | string | Uint8Array | null;
  * @throws KernelError where the function returns a negative number
  */
 export function call(name: FunctionName, args: Argument[], what: readonly [call: string, target: string]): number {
-  refuseNul(args, what);
-  const result = Number(functions[name](...args));
+  const result = attempt(name, args, what);
   if (result < 0) {
-    throw new KernelError(errnoName(koffi.errno()), ...what);
+    throw new KernelError(errnoName(-result), ...what);
   }
   return result;
+}
+
+/** As `call`, where failing is no surprise and an error would be made for nothing: the negative errno instead. */
+export function attempt(name: FunctionName, args: Argument[], what: readonly [call: string, target: string]): number {
+  refuseNul(args, what);
+  const result = Number(functions[name](...args));
+  return result < 0 ? -koffi.errno() : result;
 }
 
 /** Calls a function that can take long, on a thread of libuv's pool. As `call`, otherwise. */

@@ -1,20 +1,46 @@
 /* /sys, as far as block devices stand in it: what everybody may know without opening a device. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { type Devnum, parseDevnum } from "./devnum";
-import { asKernelError, isErrno } from "./errno";
+import { asKernelError, errnoName, isErrno, KernelError } from "./errno";
+import { O_CLOEXEC, O_RDONLY } from "./file";
+import { attempt, call } from "./libc";
 
-/** A file of /sys without its newline, as bytes; `undefined` where it is not there, or its device just went. */
+// More than any file of /sys has, whatever the size of a page.
+const room = Buffer.alloc(65536);
+const GONE = ["ENOENT", "ENOTDIR", "ENODEV", "ENXIO", "EINVAL"];
+
+/**
+ * A file of /sys without its newline, as bytes; `undefined` where it is not there, or its device just went. By the
+ * calls themselves: each list of devices reads thousands, and half of them aren't there.
+ */
 export function readBytes(path: string): Buffer | undefined {
+  const fd = attempt("open", [path, O_RDONLY | O_CLOEXEC, 0], ["open", path]);
+  if (fd < 0) {
+    return absent(fd, path);
+  }
+  let length = 0;
   try {
-    const bytes = readFileSync(path);
-    return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
-  } catch (error) {
-    const known = asKernelError(error, "read", path);
-    if (isErrno(known, "ENOENT", "ENOTDIR", "ENODEV", "ENXIO", "EINVAL")) {
-      return undefined;
+    for (;;) {
+      const read = attempt("read", [fd, room.subarray(length), room.length - length], ["read", path]);
+      if (read < 0) {
+        return absent(read, path);
+      }
+      if (read === 0) {
+        break;
+      }
+      length += read;
     }
-    throw known;
+  } finally {
+    call("close", [fd], ["close", path]);
+  }
+  return Buffer.from(room.subarray(0, room[length - 1] === 0x0a ? length - 1 : length));
+}
+
+function absent(result: number, path: string): undefined {
+  const errno = errnoName(-result);
+  if (!GONE.includes(errno)) {
+    throw new KernelError(errno, "read", path);
   }
 }
 
@@ -74,6 +100,21 @@ export function nodeOf(name: string): string {
 /** The devices that stand on a disk or partition (device mapper, RAID, bcache …), by their nodes. */
 export function holdersOf(folder: string): string[] {
   return list(`${folder}/holders`).map(nodeOf).sort();
+}
+
+/**
+ * As `holdersOf`, of all disks and partitions at once, by their kernel names: from the few that can be holders, rather
+ * than from the many that they could stand on. Loop devices are no holders, whatever their images are.
+ */
+export function allHolders(): ReadonlyMap<string, string[]> {
+  const holders = new Map<string, string[]>();
+  for (const name of list("/sys/block").filter((name) => !name.startsWith("loop"))) {
+    const node = nodeOf(name);
+    for (const below of list(`${diskFolder(name)}/slaves`)) {
+      holders.set(below, [...(holders.get(below) ?? []), node].sort());
+    }
+  }
+  return holders;
 }
 
 /** A partition that the kernel knows; start and size in bytes. */

@@ -53,6 +53,10 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
     const wasHeld = await release(disk);
     try {
       outcome = await clear(loop, info, disk, wish, work.signal);
+      if (outcome.state === "detached") {
+        // Before we close, and the device is free for others: what they note of it isn't ours to delete.
+        forgetOwner(wish.device);
+      }
     } catch (error) {
       keepOpen = wasHeld;
       throw error;
@@ -67,7 +71,6 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
   }
   if (outcome.state === "detached") {
     await proveGone(disk, sequence);
-    forgetOwner(wish.device);
     if (wish.remove) {
       await removeDetached(wish.device, work.signal);
     }

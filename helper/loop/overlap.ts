@@ -5,9 +5,9 @@ import { isReadOnly } from "../linux/block";
 import { isErrno } from "../linux/errno";
 import { O_RDONLY, type OpenFile, openDevice } from "../linux/file";
 import { getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
-import { diskFolder, readBytes, readNumber } from "../linux/sysfs";
+import { diskFolder, readNumber } from "../linux/sysfs";
 import { Problem } from "../problem";
-import { loopDisks } from "./state";
+import { boundImages } from "./state";
 
 /** The unit of `size` in /sys, whatever the device's own sectors are. */
 const SECTOR = 512;
@@ -42,7 +42,9 @@ export interface Overlap {
  */
 export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
   const found = await Promise.allSettled(
-    loopDisks().map(async (disk) => ((await mayOverlap(disk, extent)) ? await lookAt(disk, extent) : undefined)),
+    [...boundImages()].map(async ([disk, shown]) =>
+      (await mayOverlap(disk, shown, extent)) ? await lookAt(disk, extent) : undefined,
+    ),
   );
   const overlaps = found.flatMap((result) => (result.status === "fulfilled" && result.value ? [result.value] : []));
   const failed = found.find((result) => result.status === "rejected");
@@ -56,12 +58,8 @@ export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
 // By what can be told without opening the device: that would wait for whoever is just detaching it, for 100 ms and more
 // with the control device locked. A file at the path that /sys shows, not ours and of the device's size, is taken for
 // its image; it is another only where a program in another mount namespace has attached one of the same path and size.
-async function mayOverlap(disk: string, extent: Extent): Promise<boolean> {
+async function mayOverlap(disk: string, shown: Buffer, extent: Extent): Promise<boolean> {
   const folder = diskFolder(disk);
-  const shown = readBytes(`${folder}/loop/backing_file`);
-  if (shown === undefined) {
-    return false;
-  }
   const offset = readNumber(`${folder}/loop/offset`) ?? 0;
   const sizeLimit = readNumber(`${folder}/loop/sizelimit`) ?? 0;
   if (!meets({ offset, sizeLimit }, extent)) {

@@ -1,10 +1,9 @@
 /* What the kernel says of a bound loop device: by ioctls where we may open it, else by what /sys shows everybody. */
 import type { BigIntStats } from "node:fs";
-import { stat } from "node:fs/promises";
 import { deviceSize, diskSequence, isReadOnly, sectorSize } from "../linux/block";
 import { type Devnum, devnum } from "../linux/devnum";
-import { isErrno } from "../linux/errno";
-import { O_RDONLY, type OpenFile, openDevice } from "../linux/file";
+import { isErrno, KernelError } from "../linux/errno";
+import { O_PATH, O_RDONLY, type OpenFile, openAnything, openDevice } from "../linux/file";
 import { getStatus, LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_PARTSCAN, type LoopInfo } from "../linux/loop";
 import { devnumOf, diskFolder, list, readBytes, readNumber } from "../linux/sysfs";
 import type { LoopDevice } from "../protocol";
@@ -13,51 +12,96 @@ import type { LoopDevice } from "../protocol";
 export type LoopState = Omit<LoopDevice, "content" | "partitions" | "mounts" | "holders"> & { devnum: Devnum };
 
 /** The kernel's names of all loop devices, bound or not, by number. */
-export function loopDisks(): string[] {
+function loopDisks(): string[] {
   return list("/sys/block")
     .filter((name) => /^loop\d+$/.test(name))
-    .sort((a, b) => Number(a.slice(4)) - Number(b.slice(4)));
+    .sort((a, b) => numberIn(a) - numberIn(b));
+}
+
+/** The image of a device as /sys shows it; `undefined` where it isn't bound. */
+export function imageShown(disk: string): Buffer | undefined {
+  return readBytes(`${diskFolder(disk)}/loop/backing_file`);
 }
 
 /** Whether the kernel shows a device as bound; its folder for that comes and goes with the image. */
 export function isBound(disk: string): boolean {
-  return readBytes(`${diskFolder(disk)}/loop/backing_file`) !== undefined;
+  return imageShown(disk) !== undefined;
 }
 
-/** The state of a device, `undefined` where it is not bound or just went. */
-export async function readState(disk: string): Promise<LoopState | undefined> {
-  if (!isBound(disk)) {
-    return undefined;
+/** The images of all bound devices, as /sys shows them, by the devices' kernel names in the order of their numbers. */
+export function boundImages(): ReadonlyMap<string, Buffer> {
+  const images = new Map<string, Buffer>();
+  for (const disk of loopDisks()) {
+    const shown = imageShown(disk);
+    if (shown) {
+      images.set(disk, shown);
+    }
   }
+  return images;
+}
+
+/** Opens a device to look at it; `undefined` where we may not. @throws KernelError ENXIO where it is just going */
+export async function openIfAllowed(disk: string): Promise<OpenFile | undefined> {
   try {
-    await using loop = await openDevice(`/dev/${disk}`, O_RDONLY);
-    return await stateByIoctl(disk, loop);
+    return await openDevice(`/dev/${disk}`, O_RDONLY);
   } catch (error) {
     if (isErrno(error, "EACCES", "EPERM", "ENOENT")) {
-      return await stateFromSysfs(disk);
-    }
-    if (isErrno(error, "ENXIO", "ENODEV")) {
       return undefined;
     }
     throw error;
   }
 }
 
-/** The state of a device that is open. @throws KernelError ENXIO where it isn't bound */
-async function stateByIoctl(disk: string, loop: OpenFile): Promise<LoopState | undefined> {
+/**
+ * What stands at the path that /sys shows of an image, not to be read but to be looked at; `undefined` where that is
+ * beyond our rights, or not a path from here at all (another mount namespace). Not on our own thread: the image may be
+ * on a server that has stopped answering.
+ */
+export async function findImage(shown: Buffer): Promise<OpenFile | undefined> {
+  try {
+    return await openAnything(shown, O_PATH);
+  } catch (error) {
+    if (error instanceof KernelError) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * The state of a device: by ioctls, or where it couldn't be opened by what /sys shows everybody.
+ *
+ * @param shown as read while it was open
+ * @param found what stands at that path now
+ * @throws KernelError ENXIO where the device isn't bound
+ */
+export function stateOf(
+  disk: string,
+  loop: OpenFile | undefined,
+  shown: Buffer,
+  found: BigIntStats | undefined,
+): LoopState | undefined {
+  return loop ? stateByIoctl(disk, loop, shown, found) : stateFromSysfs(disk, shown, found);
+}
+
+function stateByIoctl(
+  disk: string,
+  loop: OpenFile,
+  shown: Buffer,
+  found: BigIntStats | undefined,
+): LoopState | undefined {
   const info = getStatus(loop);
-  const number = devnumOf(diskFolder(disk));
-  const shown = readBytes(`${diskFolder(disk)}/loop/backing_file`);
-  if (number === undefined || shown === undefined || loop.devnum() !== number) {
+  // A node of this name may stand for another loop device.
+  if (info.number !== numberIn(disk)) {
     return undefined;
   }
   return {
-    ...identity(disk, number),
+    ...identity(disk, loop.devnum()),
     diskSequence: diskSequence(loop),
     size: Number(deviceSize(loop)),
     sectorSize: sectorSize(loop),
     readOnly: isReadOnly(loop),
-    ...(await imageOf(shown, info)),
+    ...imageOf(shown, found, info),
     offset: Number(info.offset),
     sizeLimit: Number(info.sizeLimit),
     autoclear: (info.flags & LO_FLAGS_AUTOCLEAR) !== 0,
@@ -67,11 +111,10 @@ async function stateByIoctl(disk: string, loop: OpenFile): Promise<LoopState | u
   };
 }
 
-async function stateFromSysfs(disk: string): Promise<LoopState | undefined> {
+function stateFromSysfs(disk: string, shown: Buffer, found: BigIntStats | undefined): LoopState | undefined {
   const folder = diskFolder(disk);
   const number = devnumOf(folder);
-  const shown = readBytes(`${folder}/loop/backing_file`);
-  if (number === undefined || shown === undefined) {
+  if (number === undefined) {
     return undefined;
   }
   const value = (name: string) => readNumber(`${folder}/${name}`) ?? 0;
@@ -81,7 +124,7 @@ async function stateFromSysfs(disk: string): Promise<LoopState | undefined> {
     size: value("size") * 512,
     sectorSize: value("queue/logical_block_size"),
     readOnly: value("ro") === 1,
-    ...(await imageOf(shown)),
+    ...imageOf(shown, found),
     offset: value("loop/offset"),
     sizeLimit: value("loop/sizelimit"),
     autoclear: value("loop/autoclear") === 1,
@@ -92,7 +135,11 @@ async function stateFromSysfs(disk: string): Promise<LoopState | undefined> {
 }
 
 function identity(disk: string, number: Devnum) {
-  return { kind: "loop" as const, device: `/dev/${disk}`, number: Number(disk.slice(4)), devnum: number };
+  return { kind: "loop" as const, device: `/dev/${disk}`, number: numberIn(disk), devnum: number };
+}
+
+function numberIn(disk: string): number {
+  return Number(disk.slice("loop".length));
 }
 
 // What the kernel's d_path() puts behind the path of a file that has none any more.
@@ -103,15 +150,15 @@ const MEMFD = Buffer.from("/memfd:");
  * The image under a device. /sys shows the path that the file has now, with a mark where it has none, which could just
  * as well be the end of its name: only the inode tells.
  */
-async function imageOf(
+function imageOf(
   shown: Buffer,
+  found: BigIntStats | undefined,
   info?: LoopInfo,
-): Promise<Pick<LoopState, "backingFile" | "backingInode" | "backingDevnum" | "backingFileDeleted">> {
-  const found = await statOf(shown);
+): Pick<LoopState, "backingFile" | "backingInode" | "backingDevnum" | "backingFileDeleted"> {
   const inode = info?.inode ?? found?.ino ?? 0n;
   const device = info ? devnum(info.device) : found ? devnum(found.dev) : "";
   const marked = shown.subarray(-DELETED.length).equals(DELETED);
-  const there = found !== undefined && (!info || (found.ino === info.inode && devnum(found.dev) === device));
+  const there = found !== undefined && (!info || isSameFile(found, info));
   const path = marked && !there ? shown.subarray(0, -DELETED.length) : shown;
   const inMemory = marked && !there && shown.subarray(0, MEMFD.length).equals(MEMFD);
   return {
@@ -123,12 +170,7 @@ async function imageOf(
   };
 }
 
-// Not on our own thread: the image may be on a server that has stopped answering.
-async function statOf(path: Buffer): Promise<BigIntStats | undefined> {
-  try {
-    return await stat(path, { bigint: true });
-  } catch {
-    // Beyond our rights, or not a path from here at all (another mount namespace).
-    return undefined;
-  }
+/** Whether a file is a device's image, whatever its path was. */
+export function isSameFile(file: BigIntStats, { inode, device }: Pick<LoopInfo, "inode" | "device">): boolean {
+  return file.ino === inode && file.dev === device;
 }

@@ -13,7 +13,6 @@ import { type DmName, type DmStatus, dmFlags } from "../linux/dm";
 import type { DmControl } from "../linux/dmcontrol";
 import { isErrno } from "../linux/errno";
 import { Semaphore } from "../linux/semaphore";
-import { readText } from "../linux/sysfs";
 import type { MapperDeps } from "./deps";
 import { settleNode } from "./nodes";
 
@@ -39,8 +38,9 @@ const LONGEST_PAUSE = 20;
  * alone may be left over from one that died, or come from outside the container that we are in.
  */
 export function udevMakesNodes(): boolean {
-  const sockets = readText("/proc/net/unix") ?? "";
-  return UDEV_SOCKET.test(sockets) && RULES.some(ruleIsActive) && ruleIsActive(NOTIFY_RULES);
+  return (
+    UDEV_SOCKET.test(readFileSync("/proc/net/unix", "utf8")) && RULES.some(ruleIsActive) && ruleIsActive(NOTIFY_RULES)
+  );
 }
 
 function ruleIsActive(name: string): boolean {

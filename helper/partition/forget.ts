@@ -16,7 +16,8 @@ const PAUSE = 10;
  *
  * @param disk open, for reading at least
  * @param name the disk's kernel name: "loop3"
- * @param patience milliseconds to wait for one that is in use: none where locks are held or udev is locked out
+ * @param patience milliseconds to wait while all that are left stay in use: none where locks are held or udev is locked
+ *   out
  * @returns how many it removed
  * @throws KernelError EBUSY where one is in use; all others are removed even so
  */
@@ -31,7 +32,7 @@ export async function forgetThese(
   partitions: readonly KernelPartition[],
   patience: number,
 ): Promise<number> {
-  const end = performance.now() + patience;
+  let end = performance.now() + patience;
   let removed = 0;
   let left = partitions;
   for (;;) {
@@ -47,6 +48,10 @@ export async function forgetThese(
           throw error;
         }
       }
+    }
+    if (busy.size < left.length) {
+      // Whoever looks at many, one after the other, is through with some: the rest will have their turn.
+      end = performance.now() + patience;
     }
     left = [...busy.keys()];
     const [error] = busy.values();
