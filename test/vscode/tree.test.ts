@@ -230,8 +230,13 @@ async function addFolder(person: Person, device: string): Promise<void> {
   await person.dismissToasts();
   await person.contextMenu(person.treeItem(target), "Add Mounted Folder to Workspace");
   await person.openView("Explorer");
-  await person.treeItem(basename(target)).click();
-  await person.treeItem("lost+found").waitFor();
+  const folder = person.treeItem(basename(target));
+  await until("its files", async () => {
+    if ((await folder.getAttribute("aria-expanded")) === "false") {
+      await folder.click();
+    }
+    return person.treeItem("lost+found").isVisible();
+  });
   await view.open();
   await person.contextMenu(view.row(loop), "Unmount and Detach");
   await (await person.dialog(/set up by/)).click("Detach Anyway");
