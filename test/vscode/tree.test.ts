@@ -1,10 +1,12 @@
 /* The tree's commands as a person gives them, each by what it has done to the machine, the window or the clipboard. */
 import assert from "node:assert/strict";
-import { mkdirSync, statSync, truncateSync } from "node:fs";
+import { mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
+import test from "node:test";
 import { MiB, run, Workshop } from "../images";
+import { DevicesView } from "./devices-view";
 import { type Loop, loopOf, losetup, losetupDetach, mountsOf } from "./loops";
-import type { Person } from "./seat";
+import { type Person, ROOMY, takeSeat } from "./seat";
 import { setStage } from "./stage";
 import { until } from "./until";
 
@@ -203,20 +205,41 @@ errand("what was cut short or is damaged is told apart, at once and in the tree"
   await person.toast(/It was cut short: it has 8388608 bytes by its own word, and 4194304 are there\./);
 });
 
-// The last one: a window whose workspace has got a second folder is loaded anew.
-errand("Add Mounted Folder to Workspace: it is in the explorer, with its files", async (person) => {
-  const loop = await attach("whole.ext4");
-  await person.contextMenu(stage.view.row(loop), "Mount");
-  const [target = ""] = await until("the mount", () => mountsOf(loop.device).length > 0 && mountsOf(loop.device));
+test("Add Mounted Folder to Workspace: it is in the explorer, with its files", async () => {
+  // Where a folder is open and no workspace, VS Code makes one and loads the window anew.
+  using elsewhere = new Workshop();
+  const workspace = elsewhere.path("images.code-workspace");
+  writeFileSync(workspace, JSON.stringify({ folders: [{ path: shop.folder }] }));
+  const { browser, person } = await takeSeat(stage.served, "tree-workspace", { workspace, viewport: ROOMY });
+  try {
+    await person.does("add a mounted folder", () => addFolder(person, losetup(shop.path("whole.ext4"))));
+  } finally {
+    await browser.close();
+  }
+});
+
+async function addFolder(person: Person, device: string): Promise<void> {
+  const view = new DevicesView(person);
+  const loop = { device, image: shop.path("whole.ext4") };
+  await view.open();
+  await person.contextMenu(view.row(loop), "Mount");
+  await (await person.dialog(/set up by/)).click("Mount Anyway");
+  const [target = ""] = await until("the mount", () => mountsOf(device).length > 0 && mountsOf(device));
   const { dev } = statSync(target);
-  assert.equal(`${Math.floor(dev / 256)}:${dev % 256}`, run("lsblk", ["-nro", "MAJ:MIN", loop.device]).trim());
+  assert.equal(`${Math.floor(dev / 256)}:${dev % 256}`, run("lsblk", ["-nro", "MAJ:MIN", device]).trim());
   await person.dismissToasts();
   await person.contextMenu(person.treeItem(target), "Add Mounted Folder to Workspace");
   await person.openView("Explorer");
-  await person.treeItem(basename(target)).waitFor();
-  await person.treeItem("lost+found").waitFor({ state: "attached" });
-  await stage.view.open();
-  await person.contextMenu(stage.view.row(loop), "Unmount and Detach");
-  await stage.view.untilGone(loop);
+  const folder = person.treeItem(basename(target));
+  await until("its files", async () => {
+    if ((await folder.getAttribute("aria-expanded")) === "false") {
+      await folder.click();
+    }
+    return person.treeItem("lost+found").isVisible();
+  });
+  await view.open();
+  await person.contextMenu(view.row(loop), "Unmount and Detach");
+  await (await person.dialog(/set up by/)).click("Detach Anyway");
+  await view.untilGone(loop);
   assert.equal(loopOf(loop.image), undefined);
-});
+}
