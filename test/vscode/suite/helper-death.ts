@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import * as vscode from "vscode";
 import { MiB } from "../../images";
 import { loopOf, loopsUnder } from "../loops";
-import { helperProcesses } from "../processes";
 import { until } from "../until";
+import { has, lock, pidOfHelper } from "./helper";
 import { attach, attached, detach, workshop } from "./place";
 import { clearTreeMessage, itemOf, messageLike, treeMessage, untilGone } from "./window";
 
@@ -106,33 +104,8 @@ describe("A helper that is killed", () => {
   });
 });
 
-/** Ours: the one that this extension host has started. */
-function pidOfHelper(): number | undefined {
-  return helperProcesses().find(({ parent }) => parent === process.pid)?.pid;
-}
-
 async function kill(): Promise<number> {
   const pid = await until("a helper", pidOfHelper);
   process.kill(pid, "SIGKILL");
   return pid;
-}
-
-async function lock(device: string): Promise<ChildProcess> {
-  const holder = spawn("flock", ["--no-fork", device, "sh", "-c", "echo locked; exec sleep 60"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  await once(holder.stdout, "data");
-  return holder;
-}
-
-/** Whether the helper has this file open. */
-function has(file: string): boolean {
-  const folder = `/proc/${pidOfHelper()}/fd`;
-  return readdirSync(folder).some((fd) => {
-    try {
-      return readlinkSync(`${folder}/${fd}`) === file;
-    } catch {
-      return false;
-    }
-  });
 }

@@ -1,11 +1,13 @@
 /* Tasks as a person has them in tasks.json, on real devices. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import { MiB } from "../../images";
 import { loopOf, loopsUnder, losetup, mountsOf, releaseAllUnder } from "../loops";
 import { until } from "../until";
+import { has, lock } from "./helper";
 import { attached, workshop } from "./place";
 import { linesWritten } from "./terminals";
 import { messageLike } from "./window";
@@ -172,6 +174,23 @@ describe("A task of type diskloom", () => {
     await messageLike(/was set up by the system or another program/);
     assert.deepEqual(linesWritten(), [`${device} was not detached.`]);
     assert.equal(loopOf(image)?.device, device);
+  });
+
+  it("that is terminated attaches nothing any more", async () => {
+    define({ label: "attach 7", action: "attach", image: variable });
+    const task = await taskCalled("attach 7");
+    // Attaching waits for whoever has the control device locked.
+    const holder = await lock("/dev/loop-control");
+    try {
+      const execution = await vscode.tasks.executeTask(task);
+      await until("the attach under way", () => has("/dev/loop-control"));
+      execution.terminate();
+      await until("word of the end", () => linesWritten().includes('"loop/attach" was cancelled.'));
+    } finally {
+      holder.kill("SIGKILL");
+      await once(holder, "exit");
+    }
+    assert.equal(loopOf(image), undefined);
   });
 
   it("runs before and after debugging", async () => {
