@@ -197,7 +197,7 @@ errand("what was cut short or is damaged is told apart, at once and in the tree"
     const loop = await until("the device", () => loopOf(shop.path(name)));
     await stage.view.open();
     assert.ok((await stage.view.label(loop)).endsWith(` · ${words}`), await stage.view.label(loop));
-    assert.ok((await stage.view.tooltip(loop)).includes(sentence));
+    await until(`“${sentence}” in the tooltip`, async () => (await stage.view.tooltip(loop)).includes(sentence));
   }
   const { device } = await until("the device", () => loopOf(shop.path("cut.ext4")));
   await person.dismissToasts();
