@@ -69,10 +69,10 @@ function copyNative() {
 async function buildProduct() {
   await Promise.all([
     build({ ...common, entryPoints: ["extension/extension.ts"], outdir: "dist", external: ["vscode"], minify: true }),
-    // What sudo and polkit are asked by, each in a process of its own.
+    // What sudo and polkit are asked by, and what installs the helper, each in a process of its own.
     build({
       ...common,
-      entryPoints: ["extension/helper/programs/askpass.ts", "extension/helper/programs/polkit.ts"],
+      entryPoints: ["askpass", "install", "polkit"].map((name) => `extension/helper/programs/${name}.ts`),
       outdir: "dist",
       minify: true,
     }),

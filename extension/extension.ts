@@ -6,6 +6,7 @@ import { DeviceModel } from "./devices/model";
 import { DevicesView } from "./devices/view";
 import { HelperClient } from "./helper/client";
 import { registerDiskMap } from "./views/diskMap";
+import { suggestInstallation } from "./views/installation";
 import { showRootStatus } from "./views/rootStatus";
 
 export function activate(context: vscode.ExtensionContext): void {
@@ -25,6 +26,7 @@ export function activate(context: vscode.ExtensionContext): void {
     model,
     view,
     showRootStatus(client),
+    suggestInstallation(client, context.globalState),
     ...registerCommands(parts),
     registerDiskMap(parts, context),
   );

@@ -33,7 +33,7 @@ export async function restartHelper(context: CommandContext): Promise<void> {
 }
 
 /** Devices that are to go with their last user would go with the helper, where they have none yet: that is asked about. */
-async function ending(context: CommandContext, deed: string, end: () => Promise<void>): Promise<void> {
+export async function ending(context: CommandContext, deed: string, end: () => Promise<void>): Promise<void> {
   try {
     const { holds = 0 } = (await context.client.rootInfo()) ?? {};
     if (holds > 0) {

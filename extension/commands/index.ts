@@ -9,6 +9,7 @@ import { createMapper } from "./createMapper";
 import { detach } from "./detach";
 import { flush } from "./flush";
 import { helperMenu, restartHelper, stopHelper } from "./helper";
+import { installHelper, uninstallHelper } from "./installHelper";
 import { mount, mountIdMapped } from "./mount";
 import { addMounted, openMounted } from "./openMounted";
 import { refresh } from "./refresh";
@@ -49,6 +50,8 @@ export function registerCommands(context: CommandContext): vscode.Disposable[] {
     "diskloom.helperMenu": helperMenu,
     "diskloom.stopHelper": stopHelper,
     "diskloom.restartHelper": restartHelper,
+    "diskloom.installHelper": installHelper,
+    "diskloom.uninstallHelper": uninstallHelper,
     "diskloom.showLog": ({ log }: CommandContext) => log.show(),
   };
   return Object.entries(commands).map(([id, run]) =>

@@ -6,15 +6,22 @@
 import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { HelperInfo, Method, Params, Result } from "../../helper/protocol";
+import type { Ask } from "./askpass";
 import { elevate, type Setting, settings, waysFor } from "./elevation";
 import { Failure, failureOf } from "./failure";
 import { IdleTimer } from "./idle";
+import { hasPolicy, isInstalled } from "./installation/installed";
+import { ACTION } from "./installation/places";
+import { askToReplace } from "./installation/replaceBox";
+import { rootCommand } from "./installation/rootCommand";
+import { type Deed, doneOf, runInstaller } from "./installation/run";
 import { thisMachine } from "./machine";
 import { askByBox } from "./passwordBox";
+import { ANY_PROGRAM } from "./polkit";
 import { type Listener, spawnHelper } from "./process";
 import { helperCommand } from "./runtime";
 import { type RequestOptions, Session } from "./session";
-import { type RunningHelper, StartError } from "./way";
+import { type RunningHelper, StartError, type Way } from "./way";
 
 /** Requests that anybody's helper can answer. */
 const UNPRIVILEGED: ReadonlySet<Method> = new Set(["helper/info", "devices/list", "image/inspect"]);
@@ -35,6 +42,8 @@ export class HelperClient implements vscode.Disposable {
   #current: Promise<Session> | undefined;
   /** The helper that is root, while there is one. */
   #root: Session | undefined;
+  /** The last one that is the installed copy. */
+  #installed: Session | undefined;
   #elevating: Promise<Session> | undefined;
   #deaths: number[] = [];
   #disposed = false;
@@ -59,11 +68,8 @@ export class HelperClient implements vscode.Disposable {
   /** @throws Failure */
   async request<M extends Method>(method: M, params: Params<M>, options: RequestOptions = {}): Promise<Result<M>> {
     const needsRoot = !UNPRIVILEGED.has(method) || options.asRoot === true;
-    if (needsRoot && !vscode.workspace.isTrusted) {
-      throw new Failure(
-        "notPrivileged",
-        "Diskloom does nothing as root in a workspace that you don't trust. Trust it first.",
-      );
+    if (needsRoot) {
+      demandTrust();
     }
     if (!UNPRIVILEGED.has(method)) {
       this.tryAgain();
@@ -108,6 +114,13 @@ export class HelperClient implements vscode.Disposable {
     await this.request("helper/info", {}, { asRoot: true });
   }
 
+  /** Installs the helper where only root can change it, or uninstalls it. Ends the one that is root. @throws Failure */
+  async changeInstallation(deed: Deed): Promise<void> {
+    demandTrust();
+    await this.stopRoot();
+    await this.#runInstaller(deed);
+  }
+
   dispose(): void {
     this.#disposed = true;
     this.#idle.stop();
@@ -132,7 +145,8 @@ export class HelperClient implements vscode.Disposable {
   /** Several requests at once become root once. */
   async #privileged(): Promise<Session> {
     const current = await this.#any();
-    if (current.isPrivileged) {
+    // Where VS Code is root, so is the tree's helper; what is installed takes over all the same.
+    if (current.isPrivileged && (!thisMachine.isRoot() || current === this.#installed || !isInstalled())) {
       return current;
     }
     this.#elevating ??= this.#elevate(current).finally(() => {
@@ -142,16 +156,46 @@ export class HelperClient implements vscode.Disposable {
   }
 
   async #elevate(before: Session): Promise<Session> {
-    const setting = elevationSetting();
-    const helper = helperCommand(this.helperPath);
-    const programs = dirname(this.helperPath);
-    const ways = waysFor(setting, { machine: thisMachine, listen: this.#listen, ask: askByBox, programs });
-    const log = (said: string) => this.log.info(`${said} (“diskloom.elevation” is “${setting}”)`);
-    const elevated = await elevate(ways, (way) => this.#startRoot(() => way.start(helper)), log);
+    const helper = await rootCommand(helperCommand(this.helperPath), (installed) => this.#replace(installed));
+    const action = helper.installed && hasPolicy() ? ACTION : ANY_PROGRAM;
+    const start = (way: Way) => this.#startRoot(() => way.start(helper));
+    const elevated = await this.#asRoot(start, askByBox(!helper.installed), action);
     this.#current = Promise.resolve(elevated);
+    this.#installed = helper.installed && elevated;
     this.#setRoot(elevated);
     await before.stop();
     return elevated;
+  }
+
+  /** Starts something by a way to root that the setting allows. @throws Failure */
+  #asRoot<T>(start: (way: Way) => Promise<T>, ask: Ask, action: string): Promise<T> {
+    const setting = elevationSetting();
+    const ways = waysFor(setting, {
+      machine: thisMachine,
+      listen: this.#listen,
+      ask,
+      programs: this.#programs,
+      action,
+    });
+    return elevate(ways, start, (said) => this.log.info(`${said} (“diskloom.elevation” is “${setting}”)`));
+  }
+
+  async #runInstaller(deed: Deed): Promise<void> {
+    const start = (way: Way) => runInstaller(way, this.#programs, deed);
+    this.log.info(doneOf(await this.#asRoot(start, askByBox(false), ANY_PROGRAM), deed));
+  }
+
+  /** @throws Failure where the user doesn't want that, too */
+  async #replace(installed: string): Promise<void> {
+    if (!(await askToReplace(installed))) {
+      const why = `the privileged helper that is installed is ${installed}, and this is Diskloom ${DISKLOOM_VERSION}`;
+      throw new Failure("notPrivileged", `Nothing was done: ${why}. Replace or uninstall it first.`);
+    }
+    await this.#runInstaller("install");
+  }
+
+  get #programs(): string {
+    return dirname(this.helperPath);
   }
 
   /** @throws StartError where it isn't root after all */
@@ -237,6 +281,15 @@ export class HelperClient implements vscode.Disposable {
     this.log.info(line);
     return false;
   };
+}
+
+function demandTrust(): void {
+  if (!vscode.workspace.isTrusted) {
+    throw new Failure(
+      "notPrivileged",
+      "Diskloom does nothing as root in a workspace that you don't trust. Trust it first.",
+    );
+  }
 }
 
 function saidBy(error: unknown): string {

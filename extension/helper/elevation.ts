@@ -19,15 +19,18 @@ export interface Surroundings {
   ask: Ask;
   /** The folder of our own programs that take part in it. */
   programs: string;
+  /** polkit's action for what is run. */
+  action: string;
 }
 
 /** The ways that a setting allows, in the order they are tried. */
-export function waysFor(setting: Setting, { machine, listen, ask, programs }: Surroundings): Way[] {
+export function waysFor(setting: Setting, surroundings: Surroundings): Way[] {
+  const { machine, listen, ask, programs } = surroundings;
   const ways: Record<Setting, () => Way[]> = {
     direct: () => [direct(machine, listen)],
     sudo: () => [sudo(machine, listen), new Askpass(machine, listen, ask, programs)],
-    polkit: () => [polkit(machine, listen, programs, true)],
-    auto: () => [...ways.direct(), ...ways.sudo(), polkit(machine, listen, programs, false)],
+    polkit: () => [polkit(surroundings, true)],
+    auto: () => [...ways.direct(), ...ways.sudo(), polkit(surroundings, false)],
   };
   return ways[setting]();
 }

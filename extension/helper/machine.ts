@@ -19,7 +19,7 @@ export interface Machine {
   /** The path of a system's program, `undefined` where there is none. */
   find(program: string): string | undefined;
   /** Whether polkit lets us through unasked, would ask if there is somebody to ask by, or refuses. */
-  polkitAnswer(): Promise<"yes" | "asks" | "no">;
+  polkitAnswer(action: string): Promise<"yes" | "asks" | "no">;
   /** Whether there is a desktop, which has a dialog of polkit's. */
   hasDesktop(): boolean;
 }
@@ -40,9 +40,8 @@ export const thisMachine: Machine = {
     SYSTEM_PATH.split(":")
       .map((folder) => join(folder, program))
       .find(isExecutable),
-  polkitAnswer: async () => {
-    const action = ["--action-id", "org.freedesktop.policykit.exec", "--process", String(process.pid)];
-    const status = await statusOf("pkcheck", action);
+  polkitAnswer: async (action) => {
+    const status = await statusOf("pkcheck", ["--action-id", action, "--process", String(process.pid)]);
     // pkcheck(1): 2 is a challenge that it was told not to let anybody answer.
     return status === 0 ? "yes" : status === 2 ? "asks" : "no";
   },

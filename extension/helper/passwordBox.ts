@@ -1,15 +1,29 @@
 /* VS Code's own password box. */
 import * as vscode from "vscode";
-import type { Ask } from "./askpass";
+import type { Ask, Question } from "./askpass";
 
-export const askByBox: Ask = async ({ prompt, again, user, host }, gone) => {
+/** What is to be known before the extension's own copy of the helper becomes root. */
+const OWN_COPY =
+  "What becomes root is in the extension's folder, where any program of yours can change it, until you run “Diskloom: " +
+  "Install Privileged Helper...”.";
+
+/** @param ownCopy whether it is for the helper in the extension's folder */
+export function askByBox(ownCopy: boolean): Ask {
+  return (question, gone) => ask(question, ownCopy, gone);
+}
+
+async function ask(
+  { prompt, again, user, host }: Question,
+  ownCopy: boolean,
+  gone: AbortSignal,
+): Promise<string | undefined> {
   const cancellation = new vscode.CancellationTokenSource();
   gone.addEventListener("abort", () => cancellation.cancel());
   try {
     return await vscode.window.showInputBox(
       {
         title: again ? "Diskloom: Wrong Password, Try Again" : "Diskloom Needs Root Rights",
-        prompt: describe(prompt, user, host),
+        prompt: `${describe(prompt, user, host)}${ownCopy ? ` ${OWN_COPY}` : ""}`,
         password: true,
         ignoreFocusOut: true,
       },
@@ -18,7 +32,7 @@ export const askByBox: Ask = async ({ prompt, again, user, host }, gone) => {
   } finally {
     cancellation.dispose();
   }
-};
+}
 
 /** sudo may ask for somebody else's password ("targetpw"), and modules of PAM for something else altogether. */
 function describe(prompt: string, user: string, host: string): string {

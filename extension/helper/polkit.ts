@@ -1,6 +1,7 @@
 /*
  * Becoming root by polkit: the desktop's own dialog, by the npm package sudo-prompt. That hands out no stdio of what it
- * runs, so the helper's stdin and stdout are two FIFOs in a folder that only this user can enter.
+ * runs, so the helper's stdin and stdout are two FIFOs in a folder that only this user can enter. An installed helper
+ * is run by pkexec itself, which hands them on.
  *
  * sudo-prompt is run in a process of our own (programs/polkit.ts): it works on a command line for two shells, and
  * puts this process's folder and environment into it.
@@ -11,6 +12,7 @@ import { Socket } from "node:net";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { NO_AGENT, noNewPrivileges, PKEXEC_MISSING, polkitRefusal } from "./advice";
+import type { Surroundings } from "./elevation";
 import { type Machine, SYSTEM_PATH } from "./machine";
 import { privateFolder } from "./privateFolder";
 import { type Listener, spawnHelper } from "./process";
@@ -18,11 +20,11 @@ import { forSudoPrompt, quoted } from "./quoting";
 import { asNode, asRoot, type Command } from "./runtime";
 import type { RunningHelper, Way } from "./way";
 
-/**
- * @param programs where the program is that runs sudo-prompt
- * @param asked whether the user has asked for polkit, rather than us looking for a way
- */
-export function polkit(machine: Machine, listen: Listener, programs: string, asked: boolean): Way {
+/** polkit's action for running whatever has none of its own, pkexec(1). */
+export const ANY_PROGRAM = "org.freedesktop.policykit.exec";
+
+/** @param asked whether the user has asked for polkit, rather than us looking for a way */
+export function polkit({ machine, listen, programs, action }: Omit<Surroundings, "ask">, asked: boolean): Way {
   return {
     name: "polkit",
     async obstacle() {
@@ -30,11 +32,24 @@ export function polkit(machine: Machine, listen: Listener, programs: string, ask
       if (obstacle || asked) {
         return obstacle;
       }
-      const answer = await machine.polkitAnswer();
+      const answer = await machine.polkitAnswer(action);
       return answer === "yes" || machine.hasDesktop() ? undefined : NO_AGENT;
     },
-    start: (helper) => start(helper, listen, join(programs, "polkit.js")),
+    start: (helper) =>
+      helper.installed
+        ? spawnHelper(pkexecCommand(machine, helper), listen)
+        : start(helper, listen, join(programs, "polkit.js")),
     refusal: polkitRefusal,
+  };
+}
+
+/** polkit has an action of its own only for the very program that pkexec is given, so sudo-prompt's shell is in the way. */
+function pkexecCommand(machine: Machine, helper: Command): Command {
+  return {
+    program: machine.find("pkexec") ?? "pkexec",
+    args: ["--disable-internal-agent", ...asRoot(helper)],
+    // Its words are to be English: advice follows from them.
+    environment: { PATH: SYSTEM_PATH, LANG: "C.UTF-8" },
   };
 }
 

@@ -49,7 +49,8 @@ async function chosen(
   fails: Record<string, string> = {},
 ): Promise<{ by?: string; failure?: Failure; log: string[] }> {
   const log: string[] = [];
-  const ways = waysFor(setting, { machine: on, listen: () => false, ask: nobodyAsks, programs: "/nowhere" });
+  const elsewhere = { listen: () => false, ask: nobodyAsks, programs: "/nowhere", action: "test" };
+  const ways = waysFor(setting, { machine: on, ...elsewhere });
   const start = async ({ name }: { name: string }) => {
     const said = fails[name];
     if (said !== undefined) {

@@ -1,0 +1,56 @@
+/* Install Privileged Helper and Uninstall Privileged Helper: a copy that only root can change. */
+
+import { join } from "node:path";
+import * as vscode from "vscode";
+import { PLACES } from "../helper/installation/places";
+import type { Deed } from "../helper/installation/run";
+import { tellInstalled } from "../views/installation";
+import type { CommandContext } from "./context";
+import { ending } from "./helper";
+
+const FOLDER = join(PLACES.base, DISKLOOM_VERSION);
+
+export async function installHelper(context: CommandContext): Promise<void> {
+  await change(context, "install", {
+    question: "Install Diskloom's privileged helper?",
+    detail:
+      "What becomes root is now in the extension's folder, where any program of yours can change it. Installed, the " +
+      `helper and the Node that runs it are in ${FOLDER}, which belongs to root, with a polkit policy of their own. ` +
+      "From then on only that copy becomes root.",
+    button: "Install",
+    done: `Diskloom's helper is installed in ${FOLDER}. From now on only that copy becomes root.`,
+  });
+}
+
+export async function uninstallHelper(context: CommandContext): Promise<void> {
+  await change(context, "uninstall", {
+    question: "Uninstall Diskloom's privileged helper?",
+    detail:
+      `${PLACES.base} and its polkit policy are removed. What becomes root is then in the extension's folder again, ` +
+      "where any program of yours can change it.",
+    button: "Uninstall",
+    done: "Diskloom's privileged helper is uninstalled.",
+  });
+}
+
+interface Words {
+  question: string;
+  detail: string;
+  button: string;
+  done: string;
+}
+
+async function change(context: CommandContext, deed: Deed, { question, detail, button, done }: Words): Promise<void> {
+  if ((await vscode.window.showWarningMessage(question, { modal: true, detail }, button)) !== button) {
+    return;
+  }
+  await ending(context, button, async () => {
+    const progress = { location: vscode.ProgressLocation.Window, title: `Diskloom: ${button}` };
+    try {
+      await vscode.window.withProgress(progress, () => context.client.changeInstallation(deed));
+    } finally {
+      tellInstalled();
+    }
+    void vscode.window.showInformationMessage(done);
+  });
+}

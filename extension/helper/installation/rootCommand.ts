@@ -1,0 +1,45 @@
+/* What becomes root: what root has installed where it has, and never anything else then. */
+import { Failure } from "../failure";
+import type { Command } from "../runtime";
+import { flawOfInstalled, installedCommand, installedVersions } from "./installed";
+import { PLACES } from "./places";
+import { describe } from "./sound";
+
+const AGAIN = "Or install it again (“Diskloom: Install Privileged Helper...”).";
+
+/**
+ * @param own the helper in the extension's folder
+ * @param replace puts ours in the place of another version, where the user wants that
+ * @throws Failure where what is installed must not become root
+ */
+export async function rootCommand(
+  own: Command,
+  replace: (installed: string) => Promise<void>,
+  places = PLACES,
+): Promise<Command> {
+  const versions = looked(() => installedVersions(places));
+  if (versions.length === 0) {
+    return own;
+  }
+  if (!versions.includes(DISKLOOM_VERSION)) {
+    await replace(versions.join(", "));
+  }
+  const flaw = looked(() => flawOfInstalled(DISKLOOM_VERSION, places));
+  if (flaw) {
+    const isOurs = flaw.path === places.base || flaw.path.startsWith(`${places.base}/`);
+    throw refusal(`${describe(flaw)}${isOurs ? ` ${AGAIN}` : ""}`);
+  }
+  return installedCommand(DISKLOOM_VERSION, places);
+}
+
+function looked<T>(look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    throw refusal(`${error instanceof Error ? error.message : error}. ${AGAIN}`);
+  }
+}
+
+function refusal(reason: string): Failure {
+  return new Failure("notPrivileged", `Diskloom's installed helper isn't safe to run as root: ${reason}`);
+}
