@@ -1,6 +1,6 @@
 /* A user who isn't root becomes it: by a password in VS Code's own box, and by polkit. */
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
@@ -69,28 +69,12 @@ function processes(): { pid: number; command: string }[] {
   });
 }
 
-/** The folder that all of VS Code's own is in. */
-function codeFolder(): string {
-  const folder = join(shop.folder, "place/tmp");
-  return join(folder, readdirSync(folder).find((name) => name.startsWith("diskloom-vscode-")) ?? "");
-}
-
 /** What is only there while a helper is being started. */
 const leftovers = () =>
-  readdirSync(join(codeFolder(), "xdg_runtime_dir")).filter((name) => name.startsWith("diskloom-"));
+  readdirSync(join(place.codeFolder, "xdg_runtime_dir")).filter((name) => name.startsWith("diskloom-"));
 
-/** Settings of the machine that VS Code runs on, as they are in force from now on. */
-function configure(settings: Record<string, unknown>): void {
-  const folder = join(codeFolder(), "user-data/Machine");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "settings.json"), JSON.stringify(settings));
-}
-
-/** Runs something as root in there. */
-function inside(script: string): string {
-  const enter = ["--target", String(place.init), "--mount", "--pid", "--", "sh", "-c", script];
-  return execFileSync("nsenter", enter, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], cwd: "/" });
-}
+const configure = (settings: Record<string, unknown>) => place.configure(settings);
+const inside = (script: string) => place.run(script);
 
 before(async () => {
   const { ensureDebianPackages } = await import(pathToFileURL(join(root, "test/tools/packages.mjs")).href);
@@ -104,12 +88,7 @@ before(async () => {
     chmodSync(path, 0o600);
   }
   place = await UnprivilegedPlace.open(shop.folder, await packaged(), SUDOERS);
-  const hash = spawnSync("openssl", ["passwd", "-6", "-stdin"], { input: PASSWORD, encoding: "utf8" }).stdout.trim();
-  const shadow = readFileSync(place.path("/etc/shadow"), "utf8");
-  writeFileSync(
-    place.path("/etc/shadow"),
-    shadow.replace(`${USER.name}:*:`, () => `${USER.name}:${hash}:`),
-  );
+  place.setPassword(PASSWORD);
   witness = new Witness();
   seat = await takeSeat(place.served, "elevation", { folder: images, viewport: ROOMY });
   view = new DevicesView(seat.person);
@@ -433,7 +412,7 @@ test("no password was in an argument, an environment, a log or a file", () => {
       PASSWORD,
       "-e",
       WRONG,
-      codeFolder(),
+      place.codeFolder,
     ],
     { encoding: "utf8" },
   );

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 export interface HelperProcess {
   pid: number;
+  /** The bundle that it runs. */
+  script: string;
   parent: number;
   /** Its effective user. */
   uid: number;
@@ -19,10 +21,11 @@ export function helperProcesses(): HelperProcess[] {
         const [, script = ""] = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
         const status = readFileSync(`/proc/${name}/status`, "utf8");
         const field = (key: string) => new RegExp(`^${key}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
-        return script.endsWith("/dist/helper.js") && !field("State").startsWith("Z")
+        return /\/(dist|diskloom\/[^/]+)\/helper\.js$/.test(script) && !field("State").startsWith("Z")
           ? [
               {
                 pid: Number(name),
+                script,
                 parent: Number(field("PPid")),
                 uid: Number(field("Uid").split("\t")[1]),
                 namespace: readlinkSync(`/proc/${name}/ns/pid`),

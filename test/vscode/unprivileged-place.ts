@@ -1,7 +1,7 @@
 /* A VS Code that runs as somebody who isn't root, on a machine that looks as if that user were at home there. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { root } from "../helper";
@@ -21,6 +21,7 @@ export class UnprivilegedPlace implements AsyncDisposable {
     readonly process: ChildProcess,
     /** The first process in there, as seen from here. */
     readonly init: number,
+    readonly folder: string,
   ) {}
 
   /**
@@ -55,7 +56,7 @@ export class UnprivilegedPlace implements AsyncDisposable {
       const init = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim());
       ended.catch(() => {});
       const address: Served["address"] = (page) => `${told.url}/?folder=${encodeURIComponent(page?.folder ?? "")}`;
-      return new UnprivilegedPlace({ ...told, address }, child, init);
+      return new UnprivilegedPlace({ ...told, address }, child, init, inner);
     } catch (error) {
       ended.catch(() => {});
       child.kill("SIGKILL");
@@ -72,6 +73,35 @@ export class UnprivilegedPlace implements AsyncDisposable {
   allow(sudoers: string): void {
     // A new rule has to be there as a whole: sudo refuses all where one file is wrong.
     writeFileSync(this.path(`/etc/sudoers.d/${USER.name}`), sudoers);
+  }
+
+  /** The user has this password from now on. */
+  setPassword(password: string): void {
+    const { stdout } = spawnSync("openssl", ["passwd", "-6", "-stdin"], { input: password, encoding: "utf8" });
+    const shadow = readFileSync(this.path("/etc/shadow"), "utf8");
+    writeFileSync(
+      this.path("/etc/shadow"),
+      shadow.replace(`${USER.name}:*:`, () => `${USER.name}:${stdout.trim()}:`),
+    );
+  }
+
+  /** The folder that all of VS Code's own is in. */
+  get codeFolder(): string {
+    const folder = join(this.folder, "tmp");
+    return join(folder, readdirSync(folder).find((name) => name.startsWith("diskloom-vscode-")) ?? "");
+  }
+
+  /** Settings of the machine that VS Code runs on, as they are in force from now on. */
+  configure(settings: Record<string, unknown>): void {
+    const folder = join(this.codeFolder, "user-data/Machine");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "settings.json"), JSON.stringify(settings));
+  }
+
+  /** Runs something as root in there, and returns what it printed. */
+  run(script: string): string {
+    const enter = ["--target", String(this.init), "--mount", "--pid", "--", "sh", "-c", script];
+    return execFileSync("nsenter", enter, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], cwd: "/" });
   }
 
   helpers(): HelperProcess[] {

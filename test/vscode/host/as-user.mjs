@@ -1,10 +1,10 @@
 /**
  * Serves a VS Code to a user who is not root, without adding one to this machine: to be run by root in mount and
- * process namespaces of its own, where /etc is a copy to write on and /run is empty. Takes `Wishes` as JSON, prints
- * `Told` as JSON in one line, and lives as long as its stdin.
+ * process namespaces of its own, where what is written to system's folders is written to a copy and /run is empty. Takes
+ * `Wishes` as JSON, prints `Told` as JSON in one line, and lives as long as its stdin.
  */
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { run } from "../../tools/packages.mjs";
 import { serve } from "./serve.mjs";
 
@@ -25,11 +25,15 @@ const wishes = JSON.parse(process.argv[2] ?? "");
 const layers = join(wishes.folder, "layers");
 mkdirSync(layers);
 run(["mount", "-t", "tmpfs", "layers", layers]);
-for (const name of ["upper", "work"]) {
-  mkdirSync(join(layers, name));
+// Those that sudo, polkit and an installation have to do with.
+for (const folder of ["/etc", "/usr/local", "/usr/share/polkit-1/actions"].filter(existsSync)) {
+  const layer = join(layers, basename(folder));
+  for (const name of ["upper", "work"]) {
+    mkdirSync(join(layer, name), { recursive: true });
+  }
+  const options = `lowerdir=${folder},upperdir=${layer}/upper,workdir=${layer}/work`;
+  run(["mount", "-t", "overlay", "-o", options, basename(folder), folder]);
 }
-const options = `lowerdir=/etc,upperdir=${layers}/upper,workdir=${layers}/work`;
-run(["mount", "-t", "overlay", "-o", options, "etc", "/etc"]);
 run(["mount", "-t", "tmpfs", "-o", "mode=755", "run", "/run"]);
 
 const { user, uid } = wishes;
