@@ -5,6 +5,7 @@ import { once } from "node:events";
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -20,9 +21,10 @@ import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { Failure } from "../../extension/helper/failure";
 import { install, uninstall } from "../../extension/helper/installation/install";
-import { flawOfInstalled, installedVersions } from "../../extension/helper/installation/installed";
+import { flawOfInstalled, installedVersions, uninstallCommand } from "../../extension/helper/installation/installed";
 import type { Places } from "../../extension/helper/installation/places";
 import { rootCommand } from "../../extension/helper/installation/rootCommand";
+import { chooseRuntime } from "../../extension/helper/installation/runtime";
 import { flawAt, flawWithin } from "../../extension/helper/installation/sound";
 import { helperProgram } from "../helper";
 import { until } from "../vscode/until";
@@ -125,6 +127,38 @@ async function refusal(yard: Yard): Promise<string> {
   return failure.message;
 }
 
+describe("what runs an installed helper", () => {
+  it("is nothing that loads what others can change, even where it is root's itself", () => {
+    using yard = new Yard();
+    const theirs = yard.path("theirs");
+    copyFileSync(process.execPath, theirs);
+    chownSync(theirs, SOMEBODY, 0);
+    const wrapper = yard.path("wrapper");
+    const before = process.execPath;
+    try {
+      // The extension host's Node.
+      process.execPath = theirs;
+      writeFileSync(wrapper, `#!/bin/sh\nexec ${theirs} "$@"\n`, { mode: 0o755 });
+      assert.equal(flawAt(wrapper), undefined);
+      let chosen: string | undefined;
+      try {
+        chosen = chooseRuntime(() => wrapper).path;
+      } catch (error) {
+        assert.match(String(error), /Install Node 20\.11 or later for all users .* theirs belongs to user 47123/);
+      }
+      assert.ok(chosen === undefined || (chosen !== wrapper && flawAt(chosen) === undefined), chosen);
+      const copied = yard.path("copied");
+      const copy = (program: string) => {
+        copyFileSync(program, copied);
+        return copied;
+      };
+      assert.equal(chooseRuntime(copy).path, copied);
+    } finally {
+      process.execPath = before;
+    }
+  });
+});
+
 describe("an installed helper", () => {
   it("belongs to root with all its files, and polkit has an action for it", async () => {
     using yard = new Yard();
@@ -197,7 +231,7 @@ describe("an installed helper", () => {
     for (const path of [base, folder, join(folder, "helper.js"), join(folder, "diskloom-helper")]) {
       const { mode } = lstatSync(path);
       chmodSync(path, mode | 0o020);
-      assert.match(await refusal(yard), /can be written by others .* Or install it again/);
+      assert.match(await refusal(yard), /can be written by others .* Installing it again/);
       chmodSync(path, mode);
     }
     const native = join(folder, "native");
@@ -212,7 +246,7 @@ describe("an installed helper", () => {
     assert.match(await refusal(yard), /ENOTDIR/);
     rmSync(base);
     renameSync(yard.path("elsewhere"), base);
-    writeFileSync(join(folder, "installed.json"), '{"runtime":"/tmp"}');
+    writeFileSync(join(folder, "installed.json"), '{"runtime":"/tmp","environment":{}}');
     assert.match(await refusal(yard), /\/tmp can be written by others/);
     rmSync(join(folder, "installed.json"));
     assert.match(await refusal(yard), /installed\.json is missing/);
@@ -245,6 +279,7 @@ describe("an installed helper", () => {
     const attempt = () => install(sources, DISKLOOM_VERSION, yard.places);
     assert.throws(attempt, /ENOENT/);
     writeFileSync(join(sources, "helper.js"), "process.stderr.write('no good'); process.exit(3)");
+    writeFileSync(join(sources, "install.js"), "");
     assert.throws(attempt, /The copy of the helper doesn't run \(3\): no good/);
     assert.equal(flawOfInstalled(DISKLOOM_VERSION, yard.places), undefined);
     assert.deepEqual(readdirSync(yard.places.base), [DISKLOOM_VERSION]);
@@ -263,6 +298,20 @@ describe("an installed helper", () => {
     chmodSync(yard.path("lib"), 0o777);
     assert.throws(() => uninstall(yard.places), /can be written by others/);
     assert.deepEqual(readdirSync(yard.places.base), [DISKLOOM_VERSION]);
+  });
+
+  it("uninstalls itself as long as it may become root", () => {
+    using yard = new Yard();
+    assert.equal(uninstallCommand(yard.places), undefined);
+    const runtime = yard.install();
+    const folder = join(yard.places.base, DISKLOOM_VERSION);
+    assert.deepEqual(uninstallCommand(yard.places), {
+      program: runtime,
+      args: [join(folder, "install.js"), "uninstall"],
+      environment: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" },
+    });
+    chmodSync(join(folder, "install.js"), 0o666);
+    assert.equal(uninstallCommand(yard.places), undefined);
   });
 
   it("goes with everything that was made for it, whatever has become of it", () => {

@@ -22,8 +22,9 @@ import { UnprivilegedPlace, USER } from "./unprivileged-place";
 import { until } from "./until";
 
 const PASSWORD = "Right-one-4711";
-/** sudo remembers nothing, so that it asks each time. */
-const SUDOERS = `Defaults timestamp_timeout=0\n${USER.name} ALL=(root) ALL\n`;
+const SUDO_LOG = "/run/sudo.log";
+/** sudo remembers nothing, so that it asks each time; it is the witness of what it was asked to run. */
+const SUDOERS = `Defaults timestamp_timeout=0, logfile=${SUDO_LOG}\n${USER.name} ALL=(root) ALL\n`;
 const BOX = "Diskloom Needs Root Rights";
 const OWN_COPY = /What becomes root is in the extension's folder, where any program of yours can change it/;
 
@@ -221,6 +222,15 @@ errand("another version is replaced only after a yes", async (person) => {
   await untilNoRoot();
 });
 
+errand("where sudo demands a terminal, it says so, and nothing else becomes root", async (person) => {
+  place.allow(`Defaults requiretty\n${SUDOERS}`);
+  await askToAttach();
+  const toast = await person.toast("sudo demands a terminal here");
+  assert.match(toast.text, /set “diskloom\.elevation” to “polkit”/);
+  await assertNothingAttached();
+  place.allow(SUDOERS);
+});
+
 errand("polkit knows it by an action of its own, which lets nothing else become root", async (person) => {
   place.configure({ "diskloom.elevation": "polkit" });
   const rule = `action.id == "io.github.diskloom.helper" && subject.user == "${USER.name}"`;
@@ -252,6 +262,8 @@ errand("Uninstall Privileged Helper ends it and takes all of it away", async (pe
   await (await person.dialog("Uninstall Diskloom's privileged helper?")).click("Uninstall");
   await enterPassword();
   await person.toast("Diskloom's privileged helper is uninstalled.");
+  const lastCommand = place.run(`tr -s '\\n ' '  ' < ${SUDO_LOG}`).split("COMMAND=").at(-1)?.trim();
+  assert.ok(lastCommand?.endsWith(`${FOLDER}/node ${FOLDER}/install.js uninstall`), lastCommand);
   await untilNoRoot();
   assert.equal(existsSync(place.path(BASE)), false);
   assert.equal(existsSync(place.path(POLICY)), false);

@@ -28,12 +28,12 @@ export class UnprivilegedPlace implements AsyncDisposable {
    * @param folder for what is needed meanwhile; the user can read what is in it
    * @param sudoers what the user may do
    */
-  static async open(folder: string, vsix: string, sudoers: string): Promise<UnprivilegedPlace> {
+  static async open(folder: string, vsix: string, sudoers: string, user = USER): Promise<UnprivilegedPlace> {
     const inner = join(folder, "place");
     mkdirSync(inner);
     const wishes: Wishes = {
-      user: USER.name,
-      uid: USER.uid,
+      user: user.name,
+      uid: user.uid,
       sudoers,
       folder: inner,
       vsix: vsix.replace(root, CHECKOUT),

@@ -23,7 +23,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Note } from "./installed";
-import { HELPER, LAUNCHER, NATIVE, NOTE, type Places, policyFile, RUNTIME } from "./places";
+import { HELPER, INSTALLER, LAUNCHER, NATIVE, NOTE, type Places, policyFile, RUNTIME } from "./places";
 import { chooseRuntime, type Runtime } from "./runtime";
 import { describe, flawAt } from "./sound";
 import { launcher, policy } from "./texts";
@@ -94,7 +94,9 @@ function takeFolder(base: string): void {
 
 function fill(draft: string, sources: string, target: string): string {
   own(draft);
-  copy(join(sources, HELPER), join(draft, HELPER), FILE);
+  for (const name of [HELPER, INSTALLER]) {
+    copy(join(sources, name), join(draft, name), FILE);
+  }
   makeFolder(join(draft, NATIVE));
   for (const name of readdirSync(join(sources, NATIVE))) {
     const folder = join(draft, NATIVE, name);
@@ -116,7 +118,7 @@ function fill(draft: string, sources: string, target: string): string {
   const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8", ...runtime.environment };
   tryOut(runtime, join(draft, HELPER), environment);
   write(join(draft, LAUNCHER), launcher(path, join(target, HELPER), environment), OPEN);
-  const note: Note = { runtime: path };
+  const note: Note = { runtime: path, environment };
   write(join(draft, NOTE), `${JSON.stringify(note)}\n`, FILE);
   flush(draft);
   return path;

@@ -3,10 +3,11 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Command } from "../runtime";
-import { HELPER, LAUNCHER, NOTE, PLACES, policyFile } from "./places";
+import { HELPER, INSTALLER, LAUNCHER, NOTE, PLACES, policyFile } from "./places";
 import { type Flaw, flawAt, flawWithin } from "./sound";
 
-export const Note = v.object({ runtime: v.string() });
+/** What runs an installed program, and the environment that it has then. */
+export const Note = v.object({ runtime: v.string(), environment: v.record(v.string(), v.string()) });
 export type Note = v.InferOutput<typeof Note>;
 
 /**
@@ -40,18 +41,36 @@ export function flawOfInstalled(version: string, { base } = PLACES): Flaw | unde
   if (flaw) {
     return flaw;
   }
-  for (const name of [LAUNCHER, HELPER, NOTE]) {
+  for (const name of [LAUNCHER, HELPER, INSTALLER, NOTE]) {
     if (!existsSync(join(folder, name))) {
       return { path: join(folder, name), fault: "is missing" };
     }
   }
-  const note = v.parse(Note, JSON.parse(readFileSync(join(folder, NOTE), "utf8")));
-  return flawAt(note.runtime);
+  return flawAt(noteOf(folder).runtime);
+}
+
+function noteOf(folder: string): Note {
+  return v.parse(Note, JSON.parse(readFileSync(join(folder, NOTE), "utf8")));
 }
 
 /** Runs the installed helper, whose launcher makes the environment that it needs. */
 export function installedCommand(version: string, { base } = PLACES): Command {
   return { program: join(base, version, LAUNCHER), args: [], environment: {}, installed: true };
+}
+
+/** Has an installed helper uninstall itself; `undefined` where there is none that may become root. */
+export function uninstallCommand(places = PLACES): Command | undefined {
+  try {
+    const version = installedVersions(places).find((each) => !flawOfInstalled(each, places));
+    if (version === undefined) {
+      return undefined;
+    }
+    const folder = join(places.base, version);
+    const { runtime, environment } = noteOf(folder);
+    return { program: runtime, args: [join(folder, INSTALLER), "uninstall"], environment };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether polkit knows it by an action of its own. */

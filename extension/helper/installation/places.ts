@@ -21,7 +21,9 @@ export const LAUNCHER = "diskloom-helper";
 export const HELPER = "helper.js";
 export const NATIVE = "native";
 export const RUNTIME = "node";
-/** Says which runtime it is that the launcher starts. */
+/** What installs, and uninstalls. */
+export const INSTALLER = "install.js";
+/** Says what runs it. */
 export const NOTE = "installed.json";
 
 export function policyFile({ policies }: Places): string {

@@ -5,7 +5,7 @@ import { flawOfInstalled, installedCommand, installedVersions } from "./installe
 import { PLACES } from "./places";
 import { describe } from "./sound";
 
-const AGAIN = "Or install it again (“Diskloom: Install Privileged Helper...”).";
+const AGAIN = "Installing it again (“Diskloom: Install Privileged Helper...”) puts that right.";
 
 /**
  * @param own the helper in the extension's folder
@@ -26,8 +26,9 @@ export async function rootCommand(
   }
   const flaw = looked(() => flawOfInstalled(DISKLOOM_VERSION, places));
   if (flaw) {
-    const isOurs = flaw.path === places.base || flaw.path.startsWith(`${places.base}/`);
-    throw refusal(`${describe(flaw)}${isOurs ? ` ${AGAIN}` : ""}`);
+    // The folders above aren't ours to put right.
+    const isAbove = flaw.path === "/" || places.base.startsWith(`${flaw.path}/`);
+    throw refusal(isAbove ? describe(flaw) : `${describe(flaw)} ${AGAIN}`);
   }
   return installedCommand(DISKLOOM_VERSION, places);
 }

@@ -4,6 +4,8 @@ import * as v from "valibot";
 import { Failure } from "../failure";
 import { type Command, nodeCommand } from "../runtime";
 import { StartError, type Way } from "../way";
+import { uninstallCommand } from "./installed";
+import { INSTALLER } from "./places";
 
 export const Outcome = v.union([v.object({ done: v.string() }), v.object({ problem: v.string() })]);
 /** How it ended: a sentence for the log, or one for the user. */
@@ -11,8 +13,10 @@ export type Outcome = v.InferOutput<typeof Outcome>;
 
 export type Deed = "install" | "uninstall";
 
+/** Installing takes the extension's own program. Once one is installed, that is what becomes root to uninstall, too. */
 function installer(programs: string, deed: Deed): Command {
-  return nodeCommand([join(programs, "install.js"), deed]);
+  const installed = deed === "uninstall" ? uninstallCommand() : undefined;
+  return installed ?? nodeCommand([join(programs, INSTALLER), deed]);
 }
 
 /**
