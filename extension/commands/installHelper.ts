@@ -1,5 +1,4 @@
 /* Install Privileged Helper and Uninstall Privileged Helper: a copy that only root can change. */
-
 import { join } from "node:path";
 import * as vscode from "vscode";
 import { PLACES } from "../helper/installation/places";
