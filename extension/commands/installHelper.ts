@@ -13,9 +13,9 @@ export async function installHelper(context: CommandContext): Promise<void> {
   await change(context, "install", {
     question: "Install Diskloom's privileged helper?",
     detail:
-      "What becomes root is now in the extension's folder, where any program of yours can change it. Installed, the " +
-      `helper and the Node that runs it are in ${FOLDER}, which belongs to root, with a polkit policy of their own. ` +
-      "From then on only that copy becomes root.",
+      "Without it, what becomes root is in the extension's folder, where any program of yours can change it. " +
+      `Installed, the helper and the Node that runs it are in ${FOLDER}, which belongs to root, with a polkit policy ` +
+      "of their own. From then on only that copy becomes root.",
     button: "Install",
     done: `Diskloom's helper is installed in ${FOLDER}. From now on only that copy becomes root.`,
   });
