@@ -8,6 +8,7 @@ import { createMessageConnection, StreamMessageReader, StreamMessageWriter } fro
 import { elevate, type Setting, waysFor } from "../../extension/helper/elevation";
 import { Failure } from "../../extension/helper/failure";
 import { thisMachine } from "../../extension/helper/machine";
+import { ANY_PROGRAM } from "../../extension/helper/polkit";
 import { helperCommand } from "../../extension/helper/runtime";
 import { StartError, type Way } from "../../extension/helper/way";
 
@@ -69,6 +70,7 @@ async function main(): Promise<void> {
       return password;
     },
     programs: dirname(helper),
+    action: ANY_PROGRAM,
   });
   try {
     const { by, uid } = await elevate(
