@@ -222,6 +222,15 @@ errand("another version is replaced only after a yes", async (person) => {
   await untilNoRoot();
 });
 
+errand("where sudo demands a terminal, it says so, and nothing else becomes root", async (person) => {
+  place.allow(`Defaults requiretty\n${SUDOERS}`);
+  await askToAttach();
+  const toast = await person.toast("sudo demands a terminal here");
+  assert.match(toast.text, /set “diskloom\.elevation” to “polkit”/);
+  await assertNothingAttached();
+  place.allow(SUDOERS);
+});
+
 errand("polkit knows it by an action of its own, which lets nothing else become root", async (person) => {
   place.configure({ "diskloom.elevation": "polkit" });
   const rule = `action.id == "io.github.diskloom.helper" && subject.user == "${USER.name}"`;

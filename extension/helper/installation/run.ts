@@ -37,6 +37,8 @@ export async function runInstaller(way: Way, programs: string, deed: Deed): Prom
       running.output.once("close", () => resolve(text));
     });
     if (said === "") {
+      running.close();
+      await running.ended;
       throw new StartError(running.said().trim() || "It ended before it had done anything.");
     }
     return v.parse(Outcome, JSON.parse(said));
