@@ -142,7 +142,7 @@ export function badParams(path: string): (error: unknown) => true {
 }
 
 /** Waits until something is so. */
-export async function until(condition: () => boolean, what: string, limit = 5000): Promise<void> {
+export async function until(condition: () => boolean, what: string, limit = 30_000): Promise<void> {
   const end = performance.now() + limit;
   while (!condition()) {
     assert.ok(performance.now() < end, `still not so after ${limit} ms: ${what}`);
