@@ -8,7 +8,16 @@ import { O_RDONLY, type OpenFile, openDevice } from "./linux/file";
 import { getStatus } from "./linux/loop";
 import { Room } from "./linux/room";
 import { allHolders, diskFolder, list, readNumber } from "./linux/sysfs";
-import { boundImages, findImage, imageShown, isSameFile, type LoopState, openIfAllowed, stateOf } from "./loop/state";
+import {
+  boundImages,
+  type FoundImage,
+  findImage,
+  imageShown,
+  isSameFile,
+  type LoopState,
+  openIfAllowed,
+  stateOf,
+} from "./loop/state";
 import { mapperPresent, openControl } from "./mapper/control";
 import { listMappers, type MapperDescription } from "./mapper/describe";
 import { isHeldBack, listMappersFromSysfs } from "./mapper/sysfs";
@@ -117,7 +126,7 @@ async function describeIfBound(disk: string, surroundings: Picture): Promise<Loo
     // Only now, when it can't become another's any more.
     const shown = imageShown(disk);
     using image = shown && (await findImage(shown));
-    const state = shown && stateOf(disk, loop, shown, image?.stat());
+    const state = shown && stateOf(disk, loop, shown, image?.stat);
     if (!state) {
       return undefined;
     }
@@ -153,15 +162,14 @@ async function describeIfBound(disk: string, surroundings: Picture): Promise<Loo
 async function openInstead(
   { offset }: LoopState,
   loop: OpenFile | undefined,
-  image: OpenFile,
+  { file, stat }: FoundImage,
 ): Promise<OpenFile | undefined> {
-  const stat = image.stat();
   const same = loop ? isSameFile(stat, getStatus(loop)) && isUncached(loop) : offset === 0;
   if (!same || !stat.isFile()) {
     return undefined;
   }
   try {
-    return await openDevice(`/proc/self/fd/${image.fd}`, O_RDONLY);
+    return await openDevice(`/proc/self/fd/${file.fd}`, O_RDONLY);
   } catch (error) {
     if (error instanceof KernelError) {
       return undefined;

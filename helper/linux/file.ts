@@ -1,4 +1,4 @@
-import { type BigIntStats, close, constants, fstatSync, fsync, open } from "node:fs";
+import { type BigIntStats, close, constants, fstat, fstatSync, fsync, open } from "node:fs";
 import { promisify } from "node:util";
 import { type Devnum, devnum } from "./devnum";
 import { asKernelError, KernelError, withErrno } from "./errno";
@@ -7,6 +7,7 @@ import { call, type Fd } from "./libc";
 // What can take long goes by Node's own calls: they cost half of what koffi's asynchronous ones do.
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
+const fstatAsync = promisify(fstat);
 const fsyncAsync = promisify(fsync);
 
 const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOCTTY, O_EXCL, O_DIRECT } = constants;
@@ -33,6 +34,11 @@ export class OpenFile implements Disposable, AsyncDisposable {
   /** What the descriptor really refers to, whatever has become of the path since. */
   stat(): BigIntStats {
     return withErrno("fstat", this.path, () => fstatSync(this.fd, { bigint: true }));
+  }
+
+  /** As `stat`, for a file on a server that may have stopped answering. */
+  async statPatiently(): Promise<BigIntStats> {
+    return await asKernelErrors("fstat", this.path, fstatAsync(this.fd, { bigint: true }));
   }
 
   /** The number of the device that is open. */

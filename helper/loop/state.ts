@@ -52,15 +52,24 @@ export async function openIfAllowed(disk: string): Promise<OpenFile | undefined>
   }
 }
 
+/** What stands at the path of an image; not to be read, as it could be anything. */
+export interface FoundImage extends Disposable {
+  file: OpenFile;
+  stat: BigIntStats;
+}
+
 /**
- * What stands at the path that /sys shows of an image, not to be read but to be looked at; `undefined` where that is
- * beyond our rights, or not a path from here at all (another mount namespace). Not on our own thread: the image may be
- * on a server that has stopped answering.
+ * What stands at the path that /sys shows of an image; `undefined` where that is beyond our rights, or not a path from
+ * here at all (another mount namespace). Not on our own thread: the image may be on a server that has stopped answering.
  */
-export async function findImage(shown: Buffer): Promise<OpenFile | undefined> {
+export async function findImage(shown: Buffer): Promise<FoundImage | undefined> {
+  let file: OpenFile | undefined;
   try {
-    return await openAnything(shown, O_PATH);
+    file = await openAnything(shown, O_PATH);
+    const found = file;
+    return { file, stat: await file.statPatiently(), [Symbol.dispose]: () => found[Symbol.dispose]() };
   } catch (error) {
+    file?.[Symbol.dispose]();
     if (error instanceof KernelError) {
       return undefined;
     }
