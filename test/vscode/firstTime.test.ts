@@ -1,49 +1,34 @@
 /*
- * Somebody who has never seen Diskloom and reads nothing: from a click on an image to its files, a change, a flush and
+ * Somebody who has never seen Diskloom and reads nothing: from an image in the explorer to its files, a change, a flush and
  * a detach, by what is there to be clicked. Each step leaves a picture in test/vscode/shots/first-time and, with
  * DISKLOOM_SCREENSHOTS=1, in media/screenshots.
  */
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import test, { after, before } from "node:test";
+import test from "node:test";
 import { root } from "../helper";
 import { MiB, run, Workshop } from "../images";
-import { DevicesView } from "./devices-view";
-import { loopOf, loops, loopsUnder, mountsOf, releaseAllUnder } from "./loops";
-import { loadServe, newWindow, type Person, packaged, type Seat, type Served, takeSeat } from "./seat";
+import { loopOf, loops, mountsOf } from "./loops";
+import { newWindow, type Person } from "./seat";
+import { setStage } from "./stage";
 import { until } from "./until";
 
 const IMAGE = "raspberry.img";
 const LABEL = "firsttime";
 
-const shop = new Workshop();
-let served: Served;
-let seat: Seat;
 let image: string;
 let pictures = 0;
-
-before(async () => {
-  image = makeImage();
-  const { serve } = await loadServe();
-  served = await serve({ vsix: [await packaged()] });
-  seat = await takeSeat(served, "first-time", { folder: shop.folder, viewport: { width: 1100, height: 700 } });
-});
-
-after(async () => {
-  await seat?.browser.close();
-  await served?.close();
-  for (const { device } of loopsUnder(shop.folder)) {
-    for (const part of ["p1", "p2"]) {
-      mountsOf(`${device}${part}`).forEach((target) => void run("umount", [target]));
-    }
-  }
-  await releaseAllUnder(shop.folder);
-  shop[Symbol.dispose]();
-});
+const stage = setStage(
+  "first-time",
+  (shop) => {
+    image = makeImage(shop);
+  },
+  { viewport: { width: 1100, height: 700 } },
+);
 
 /** As for a small computer: a boot partition and one with its system. */
-function makeImage(): string {
+function makeImage(shop: Workshop): string {
   const disk = shop.disk(IMAGE, 40 * MiB, "label: gpt\nstart=1MiB, size=8MiB, name=boot\nstart=9MiB, size=24MiB\n");
   using scratch = new Workshop();
   for (const [label, file, text, start, size] of [
@@ -106,18 +91,18 @@ async function picture({ page }: Person, name: string): Promise<void> {
 }
 
 test("an image is looked into, changed, flushed and let go of, without reading anything", async () => {
-  await seat.person.does("the first minutes", async (person) => {
-    const view = new DevicesView(person);
-    // A click on the image shows what is in it, and what can be done with it.
+  await stage.seat.person.does("the first minutes", async (person) => {
+    const { seat, view } = stage;
     // A window that opens for the first time knows nothing of its extensions for a while.
     await person.page
       .locator(".activitybar")
       .getByRole("tab", { name: /^Diskloom/ })
       .waitFor();
     await person.openView("Explorer");
-    await person.treeItem(IMAGE).click();
+    // What is in the image, and what can be done with it.
+    await person.contextMenu(person.treeItem(IMAGE), "Show Disk Map");
     const map = await mapIn(person);
-    await picture(person, "click-on-the-image");
+    await picture(person, "disk-map");
     await map.getByRole("button", { name: "Attach and Mount" }).click();
     const toast = await person.toast(`${IMAGE} is mounted at`);
     const loop = await until("the device", () => loopOf(image));
@@ -160,7 +145,7 @@ test("an image is looked into, changed, flushed and let go of, without reading a
 });
 
 test("the walkthrough has a picture for each step, and its links lead somewhere", async () => {
-  await seat.person.does("the walkthrough", async (person) => {
+  await stage.seat.person.does("the walkthrough", async (person) => {
     await person.dismissToasts();
     // In a narrow one there is no room for pictures.
     await person.page.setViewportSize({ width: 1500, height: 900 });
