@@ -12,7 +12,7 @@ import { MiB, Workshop } from "../images";
 import type { Outcome, Wish } from "./become-root";
 import { DevicesView } from "./devices-view";
 import { loopOf, loopsUnder, losetup, losetupDetach, releaseAllUnder } from "./loops";
-import { packaged, ROOMY, type Seat, takeSeat } from "./seat";
+import { type Person, packaged, ROOMY, type Seat, takeSeat } from "./seat";
 import { UnprivilegedPlace, USER } from "./unprivileged-place";
 import { until } from "./until";
 
@@ -73,7 +73,7 @@ function processes(): { pid: number; command: string }[] {
 const leftovers = () =>
   readdirSync(join(place.codeFolder, "xdg_runtime_dir")).filter((name) => name.startsWith("diskloom-"));
 
-const configure = (settings: Record<string, unknown>) => place.configure(settings);
+const configure = (settings: Record<string, unknown>, page?: Person["page"]) => place.configure(settings, page);
 const inside = (script: string) => place.run(script);
 
 before(async () => {
@@ -201,7 +201,7 @@ errand("three wrong ones end it with a message", async (person) => {
 });
 
 errand("idle: it ends by itself, and comes again when it is needed", async (person) => {
-  configure({ "diskloom.idleMinutes": 0.05 });
+  await configure({ "diskloom.idleMinutes": 0.05 }, person.page);
   for (let round = 0; round < 2; round++) {
     await askToAttach();
     await enter(FIRST, PASSWORD);
@@ -212,7 +212,7 @@ errand("idle: it ends by itself, and comes again when it is needed", async (pers
     await losetupDetach({ device: loopOf(image)?.device ?? "", image });
     await person.dismissToasts();
   }
-  configure({});
+  await configure({}, person.page);
 });
 
 errand("Restart asks anew and starts another one", async (person) => {
@@ -229,7 +229,7 @@ errand("Restart asks anew and starts another one", async (person) => {
 });
 
 errand("“direct” says that this isn't root", async (person) => {
-  configure({ "diskloom.elevation": "direct" });
+  await configure({ "diskloom.elevation": "direct" }, person.page);
   await askToAttach();
   const toast = await person.toast("Diskloom needs root rights for that.");
   assert.match(toast.text, /doesn't run as root\. Set “diskloom\.elevation” to “auto”/);
@@ -316,7 +316,7 @@ test("sudo without a password for us only is one: nobody is asked", () => {
 });
 
 errand("polkit without anybody to ask by says so", async (person) => {
-  configure({ "diskloom.elevation": "polkit" });
+  await configure({ "diskloom.elevation": "polkit" }, person.page);
   inside("mkdir -p /run/dbus && dbus-daemon --system --fork --nopidfile --syslog-only");
   inside("setsid /usr/lib/polkit-1/polkitd --no-debug > /run/polkitd.log 2>&1 < /dev/null & sleep 1");
   await askToAttach();
@@ -357,7 +357,7 @@ test("the helper ends with the window, and so does all that made it root", { tim
   const address = seat.browser.page.url();
   await seat.browser.page.goto("about:blank");
   await untilAllEnded();
-  configure({});
+  await configure({});
   await seat.browser.page.goto(address);
   await seat.person.does("a window that is closed while it asks for the password", async ({ page }) => {
     await askToAttach();
@@ -378,7 +378,7 @@ for (const [setting, unlock] of [
     timeout: 120_000,
   }, async () => {
     const { page } = seat.browser;
-    configure({ "diskloom.elevation": setting });
+    await configure({ "diskloom.elevation": setting });
     await page.goto(place.served.address({ folder: shop.path("images") }));
     let root = 0;
     await seat.person.does(`root by ${setting}`, async () => {

@@ -232,7 +232,7 @@ errand("where sudo demands a terminal, it says so, and nothing else becomes root
 });
 
 errand("polkit knows it by an action of its own, which lets nothing else become root", async (person) => {
-  place.configure({ "diskloom.elevation": "polkit" });
+  await place.configure({ "diskloom.elevation": "polkit" }, person.page);
   const rule = `action.id == "io.github.diskloom.helper" && subject.user == "${USER.name}"`;
   const rules = `polkit.addRule(function(action, subject) { if (${rule}) return polkit.Result.YES; });\n`;
   writeFileSync(place.path("/etc/polkit-1/rules.d/10-diskloom-test.rules"), rules);
@@ -250,7 +250,7 @@ errand("polkit knows it by an action of its own, which lets nothing else become 
   await person.palette("Diskloom: Install Privileged Helper...");
   await (await person.dialog("Install Diskloom's privileged helper?")).click("Install");
   await person.toast("polkit has nobody to ask by");
-  place.configure({});
+  await place.configure({}, person.page);
 });
 
 errand("Uninstall Privileged Helper ends it and takes all of it away", async (person) => {

@@ -119,8 +119,8 @@ errand("several images, selected and attached at once", async (person) => {
 errand("a tail that can't be reached is named", async (person) => {
   const loop = await attachFromExplorer("odd.img");
   const toast = await person.toast("odd.img is attached as");
-  const words = "but its last 100 bytes fill no sector and can't be reached.";
-  assert.equal(toast.text, `odd.img is attached as ${basename(loop.device)}, ${words}`);
+  const words = "Its last 100 bytes fill no sector and can't be reached.";
+  assert.equal(toast.text, `odd.img is attached as ${basename(loop.device)}. ${words}`);
 });
 
 errand("a mounted device: the message names the mount and offers Unmount and Detach", async (person) => {

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { root } from "../helper";
 import type { Told, Wishes } from "./host/as-user.mjs";
 import { type HelperProcess, helperProcesses } from "./processes";
-import type { Served } from "./seat";
+import type { Person, Served } from "./seat";
 import { until } from "./until";
 
 /** Where the checkout is seen in there: the user may not get at the folders above it. */
@@ -16,6 +16,8 @@ const CHECKOUT = "/mnt";
 export const USER = { name: "diskloom-test", uid: 47123 };
 
 export class UnprivilegedPlace implements AsyncDisposable {
+  #configured = 0;
+
   private constructor(
     readonly served: Pick<Served, "url" | "password" | "address">,
     readonly process: ChildProcess,
@@ -91,11 +93,16 @@ export class UnprivilegedPlace implements AsyncDisposable {
     return join(folder, readdirSync(folder).find((name) => name.startsWith("diskloom-vscode-")) ?? "");
   }
 
-  /** Settings of the machine that VS Code runs on, as they are in force from now on. */
-  configure(settings: Record<string, unknown>): void {
+  /**
+   * Settings of the machine that VS Code runs on, in force from now on.
+   * @param page a window that is open: it has taken them over, and told its extensions, once its title is another
+   */
+  async configure(settings: Record<string, unknown>, page?: Person["page"]): Promise<void> {
     const folder = join(this.codeFolder, "user-data/Machine");
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "settings.json"), JSON.stringify(settings));
+    const title = `Settings ${++this.#configured}`;
+    writeFileSync(join(folder, "settings.json"), JSON.stringify({ ...settings, "window.title": title }));
+    await page?.waitForFunction((title) => document.title.includes(title), title);
   }
 
   /** Runs something as root in there, and returns what it printed. */

@@ -76,10 +76,7 @@ describe("Attach copes with", () => {
     await attach(image);
     const { kind, text } = await messageLike(/odd\.img/);
     assert.equal(kind, "warning");
-    assert.match(
-      text,
-      /^odd\.img is attached as loop\d+, but its last 100 bytes fill no sector and can't be reached\.$/,
-    );
+    assert.match(text, /^odd\.img is attached as loop\d+\. Its last 100 bytes fill no sector and can't be reached\.$/);
     assert.ok(loopOf(image));
   });
 
