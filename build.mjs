@@ -1,5 +1,5 @@
 /*
- * Builds the bundles: dist/extension.js, dist/helper.js with koffi's native file beside it, dist/diskMap.js, and the
+ * Builds the bundles: dist/extension.js with dist/languageClient.js, dist/helper.js with koffi's native file beside it, dist/diskMap.js, and the
  * tests.
  *
  *   node build.mjs [--tests]
@@ -68,7 +68,20 @@ function copyNative() {
 
 async function buildProduct() {
   await Promise.all([
-    build({ ...common, entryPoints: ["extension/extension.ts"], outdir: "dist", external: ["vscode"], minify: true }),
+    build({
+      ...common,
+      entryPoints: ["extension/extension.ts"],
+      outdir: "dist",
+      external: ["vscode", "./languageClient"],
+      minify: true,
+    }),
+    build({
+      ...common,
+      entryPoints: ["extension/helper/languageClient.ts"],
+      outdir: "dist",
+      external: ["vscode"],
+      minify: true,
+    }),
     // What sudo and polkit are asked by, and what installs the helper, each in a process of its own.
     build({
       ...common,

@@ -1,10 +1,14 @@
 /* Why a request failed, as the commands see it. */
 import * as v from "valibot";
-import { ErrorCodes, ResponseError } from "vscode-jsonrpc/node";
 import { PROBLEM_CODE, ProblemData, type Reason } from "../../helper/protocol";
 
 // LSP's, from its specification: the client doesn't wait for an answer any more.
 const REQUEST_CANCELLED = -32800;
+// vscode-jsonrpc's: what was to be sent can't be, or what was to be answered won't be.
+const LOST: readonly number[] = [-32099, -32098, -32097, -32096];
+
+/** vscode-jsonrpc's, told by its shape: the library is loaded with the first helper, and not for this. */
+const ResponseError = v.object({ code: v.number(), message: v.string(), data: v.optional(v.unknown()) });
 
 /** The message is a sentence for people. */
 export class Failure extends Error {
@@ -22,13 +26,15 @@ export function failureOf(error: unknown, gone: boolean): Failure {
   if (error instanceof Failure) {
     return error;
   }
-  if (error instanceof ResponseError) {
-    if (error.code === REQUEST_CANCELLED) {
-      return new Failure("cancelled", error.message);
+  const answer = v.safeParse(ResponseError, error);
+  if (answer.success) {
+    const { code, message, data } = answer.output;
+    if (code === REQUEST_CANCELLED) {
+      return new Failure("cancelled", message);
     }
-    const data = v.safeParse(ProblemData, error.data);
-    if (data.success && (error.code === PROBLEM_CODE || data.output.reason === "invalid")) {
-      return new Failure(data.output.reason, error.message, data.output);
+    const problem = v.safeParse(ProblemData, data);
+    if (problem.success && (code === PROBLEM_CODE || problem.output.reason === "invalid")) {
+      return new Failure(problem.output.reason, message, problem.output);
     }
   }
   if (gone || isLost(error)) {
@@ -39,13 +45,9 @@ export function failureOf(error: unknown, gone: boolean): Failure {
 
 /** The helper ends before its session is known to have ended: then the request can't be sent, or has no answer to come. */
 function isLost(error: unknown): boolean {
-  const lost: number[] = [
-    ErrorCodes.MessageWriteError,
-    ErrorCodes.MessageReadError,
-    ErrorCodes.PendingResponseRejected,
-    ErrorCodes.ConnectionInactive,
-  ];
-  return error instanceof ResponseError
-    ? lost.includes(error.code)
-    : error instanceof Error && "code" in error && ["ERR_STREAM_DESTROYED", "EPIPE"].includes(String(error.code));
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    (LOST.includes(Number(error.code)) || ["ERR_STREAM_DESTROYED", "EPIPE"].includes(String(error.code)))
+  );
 }

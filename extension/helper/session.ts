@@ -2,16 +2,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import type * as vscode from "vscode";
-import { StreamMessageReader, StreamMessageWriter } from "vscode-jsonrpc/node";
-// Not its side for Node, which is there to start servers: ours are running.
-import {
-  CloseAction,
-  ErrorAction,
-  LanguageClient,
-  RevealOutputChannelOn,
-  State,
-  WorkDoneProgress,
-} from "vscode-languageclient";
 import {
   DEVICES_CHANGED,
   type HelperInfo,
@@ -22,6 +12,16 @@ import {
   type Result,
   requests,
 } from "../../helper/protocol";
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  RevealOutputChannelOn,
+  State,
+  StreamMessageReader,
+  StreamMessageWriter,
+  WorkDoneProgress,
+} from "./languageClient";
 import { type RunningHelper, StartError } from "./way";
 
 /** How long a helper may take to say goodbye, in milliseconds. */
