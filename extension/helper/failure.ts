@@ -1,5 +1,6 @@
 /* Why a request failed, as the commands see it. */
 import * as v from "valibot";
+import { l10n } from "vscode";
 import { ErrorCodes, ResponseError } from "vscode-jsonrpc/node";
 import { PROBLEM_CODE, ProblemData, type Reason } from "../../helper/protocol";
 
@@ -32,7 +33,7 @@ export function failureOf(error: unknown, gone: boolean): Failure {
     }
   }
   if (gone || isLost(error)) {
-    return new Failure("kernel", "The helper ended before it answered. The tree shows what has become of it.");
+    return new Failure("kernel", l10n.t("The helper ended before it answered. The tree shows what has become of it."));
   }
   return new Failure("kernel", error instanceof Error ? error.message : String(error));
 }
