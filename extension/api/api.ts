@@ -1,6 +1,6 @@
 /* What other extensions get from activate(): our requests in the words of types.ts, which stay while ours may change. */
 import { basename } from "node:path";
-import type * as vscode from "vscode";
+import * as vscode from "vscode";
 import type * as protocol from "../../helper/protocol";
 import type { CommandContext } from "../commands/context";
 import { confirmingForeign } from "../commands/foreign";
@@ -62,7 +62,7 @@ async function inItsWords<T>(request: () => Promise<T>): Promise<T> {
 
 async function attach(context: CommandContext, path: string, options: AttachOptions = {}): Promise<LoopDevice> {
   const { readOnly, offset, sizeLimit, sectorSize, share } = options;
-  const { device } = await perform(context, `Attaching ${basename(path)}`, "loop/attach", {
+  const { device } = await perform(context, vscode.l10n.t("Attaching {0}", basename(path)), "loop/attach", {
     path,
     readOnly,
     offset,
@@ -71,7 +71,7 @@ async function attach(context: CommandContext, path: string, options: AttachOpti
     overlap: share ? "share" : "refuse",
   });
   if (device.number < 0) {
-    throw new Failure("invalid", `${path} is a block device already: use it as it is.`);
+    throw new Failure("invalid", vscode.l10n.t("{0} is a block device already: use it as it is.", path));
   }
   return plainDevice(device);
 }
@@ -83,11 +83,17 @@ async function detach(
 ): Promise<"detached" | "pending"> {
   const named = typeof device === "string" ? { device } : { device: device.path, diskSequence: device.sequence };
   const wish = { ...named, whenBusy: whenBusyOf[whenBusy] };
-  const outcome = await confirmingForeign("Detach", `Wanted by another extension: ${named.device}`, (confirmed) =>
-    perform(context, `Detaching ${named.device}`, "loop/detach", { ...wish, ...confirmed }),
+  const outcome = await confirmingForeign(
+    "detach",
+    vscode.l10n.t("Wanted by another extension: {0}", named.device),
+    (confirmed) =>
+      perform(context, vscode.l10n.t("Detaching {0}", named.device), "loop/detach", { ...wish, ...confirmed }),
   );
   if (!outcome) {
-    throw new Failure("cancelled", `${named.device} was left alone, as it was set up by somebody else.`);
+    throw new Failure(
+      "cancelled",
+      vscode.l10n.t("{0} was left alone, as it was set up by somebody else.", named.device),
+    );
   }
   return outcome.state;
 }

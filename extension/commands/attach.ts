@@ -13,13 +13,13 @@ import { forEachImage, type Sums, tellOutcome } from "./several";
 export type AttachOptions = Omit<Params<"loop/attach">, "path" | "device" | "workDoneToken">;
 
 export async function attach(context: CommandContext, clicked?: unknown, selected?: unknown): Promise<void> {
-  await attachImages(context, await chooseImages("Attach as Loop Device", clicked, selected));
+  await attachImages(context, await chooseImages(vscode.l10n.t("Attach as Loop Device"), clicked, selected));
 }
 
 const sums: Sums = {
-  all: (count, list) => `${count} images are attached: ${list}.`,
-  some: (done, count, list) => `${done} of ${count} images are attached: ${list}.`,
-  none: (count) => `None of ${count} images is attached.`,
+  all: (count, list) => vscode.l10n.t("{0} images are attached: {1}.", count, list),
+  some: (done, count, list) => vscode.l10n.t("{0} of {1} images are attached: {2}.", done, count, list),
+  none: (count) => vscode.l10n.t("None of {0} images is attached.", count),
 };
 
 /** Attaches images, one after the other, and tells of it. */
@@ -32,12 +32,15 @@ export async function attachImages(
   if (image && others.length === 0) {
     await attachOne(context, image, options);
   } else if (image) {
-    const title = `Attaching ${images.length} images`;
+    const title = vscode.l10n.t("Attaching {0} images", images.length);
     const outcome = await forEachImage(context, title, images, async (image, errand) => {
       const { device } = await requestAttach(errand, image, options);
-      return `${basename(image.fsPath)} as ${labelOf(device)}`;
+      return vscode.l10n.t("{0} as {1}", basename(image.fsPath), labelOf(device));
     });
-    const show = { title: "Show Devices", run: () => vscode.commands.executeCommand("diskloom.devices.focus") };
+    const show = {
+      title: vscode.l10n.t("Show Devices"),
+      run: () => vscode.commands.executeCommand("diskloom.devices.focus"),
+    };
     tellOutcome(context, sums, outcome, [show]);
   }
 }
@@ -54,9 +57,12 @@ export async function chooseImages(title: string, clicked?: unknown, selected?: 
 async function pickImages(title: string): Promise<vscode.Uri[]> {
   const picked = await vscode.window.showOpenDialog({
     title,
-    openLabel: "Attach",
+    openLabel: vscode.l10n.t("Attach"),
     canSelectMany: true,
-    filters: { "Disk images": ["img", "iso", "raw", "squashfs", "erofs", "ext4", "bin"], "All files": ["*"] },
+    filters: {
+      [vscode.l10n.t("Disk images")]: ["img", "iso", "raw", "squashfs", "erofs", "ext4", "bin"],
+      [vscode.l10n.t("All files")]: ["*"],
+    },
   });
   return picked ?? [];
 }
@@ -69,7 +75,7 @@ export async function requestAttach(
 ): Promise<Result<"loop/attach">> {
   if (image.scheme !== "file") {
     const name = basename(image.fsPath);
-    throw new Failure("invalid", `${name} is not a file on this machine, so it can't be attached.`);
+    throw new Failure("invalid", vscode.l10n.t("{0} is not a file on this machine, so it can't be attached.", name));
   }
   return ask("loop/attach", { ...options, path: image.fsPath });
 }
@@ -77,12 +83,17 @@ export async function requestAttach(
 async function attachOne(context: CommandContext, image: vscode.Uri, options: AttachOptions): Promise<void> {
   const name = basename(image.fsPath);
   try {
-    const attached = await performAll(context, `Attaching ${name}`, (errand) => requestAttach(errand, image, options));
+    const attached = await performAll(context, vscode.l10n.t("Attaching {0}", name), (errand) =>
+      requestAttach(errand, image, options),
+    );
     const { device, shared, unreachableTail } = attached;
-    const tail = unreachableTail > 0 ? [`Its last ${unreachableTail} bytes fill no sector and can't be reached.`] : [];
+    const tail =
+      unreachableTail > 0
+        ? [vscode.l10n.t("Its last {0} bytes fill no sector and can't be reached.", unreachableTail)]
+        : [];
     const warnings = [...tail, ...faultsOf(device)];
     const message = [wordsFor(name, device, shared), ...warnings].join(" ");
-    const show = { title: "Show Device", run: () => context.view.reveal(device.device) };
+    const show = { title: vscode.l10n.t("Show Device"), run: () => context.view.reveal(device.device) };
     offer(
       warnings.length > 0
         ? vscode.window.showWarningMessage(message, show.title)
@@ -96,18 +107,18 @@ async function attachOne(context: CommandContext, image: vscode.Uri, options: At
 
 function wordsFor(name: string, device: Result<"loop/attach">["device"], shared: boolean): string {
   if (shared && device.number < 0) {
-    return `${name} is a block device already, so it is used as it is.`;
+    return vscode.l10n.t("{0} is a block device already, so it is used as it is.", name);
   }
   if (shared) {
-    return `${name} is attached as ${labelOf(device)} already, which is shared.`;
+    return vscode.l10n.t("{0} is attached as {1} already, which is shared.", name, labelOf(device));
   }
   return device.readOnly
-    ? `${name} is attached as ${labelOf(device)} (read-only).`
-    : `${name} is attached as ${labelOf(device)}.`;
+    ? vscode.l10n.t("{0} is attached as {1} (read-only).", name, labelOf(device))
+    : vscode.l10n.t("{0} is attached as {1}.", name, labelOf(device));
 }
 
 /** Where an image can't be attached because another device has it: to that one. */
 export function wayToOther(context: CommandContext, error: unknown): NextStep[] {
   const other = error instanceof Failure && error.reason === "overlap" ? error.data.device : undefined;
-  return other ? [{ title: "Show Device", run: () => context.view.reveal(other) }] : [];
+  return other ? [{ title: vscode.l10n.t("Show Device"), run: () => context.view.reveal(other) }] : [];
 }

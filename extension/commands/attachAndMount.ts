@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { LoopDevice, Mount } from "../../helper/protocol";
+import { listed } from "../devices/format";
 import { mountablesOf } from "../devices/items";
 import { Failure } from "../helper/failure";
 import { attachImages, chooseImages, requestAttach, wayToOther } from "./attach";
@@ -16,7 +17,7 @@ import { forEachImage, type Sums, tellOutcome } from "./several";
 class NothingToMount extends Failure {}
 
 export async function attachAndMount(context: CommandContext, clicked?: unknown, selected?: unknown): Promise<void> {
-  const images = await chooseImages("Attach and Mount", clicked, selected);
+  const images = await chooseImages(vscode.l10n.t("Attach and Mount"), clicked, selected);
   const [image, ...others] = images;
   if (image && others.length === 0) {
     await mountOne(context, image);
@@ -27,9 +28,9 @@ export async function attachAndMount(context: CommandContext, clicked?: unknown,
 
 async function mountOne(context: CommandContext, image: vscode.Uri): Promise<void> {
   const name = basename(image.fsPath);
-  const attachOnly = { title: "Attach Only", run: () => attachImages(context, [image]) };
+  const attachOnly = { title: vscode.l10n.t("Attach Only"), run: () => attachImages(context, [image]) };
   try {
-    const { device, mounted } = await performAll(context, `Attaching ${name}`, (errand) =>
+    const { device, mounted } = await performAll(context, vscode.l10n.t("Attaching {0}", name), (errand) =>
       attachAndMountImage(context, image, errand),
     );
     tellMounted(context, name, device.device, mounted);
@@ -44,22 +45,22 @@ async function mountOne(context: CommandContext, image: vscode.Uri): Promise<voi
 }
 
 const sums: Sums = {
-  all: (count, list) => `${count} images are mounted: ${list}.`,
-  some: (done, count, list) => `${done} of ${count} images are mounted: ${list}.`,
-  none: (count) => `None of ${count} images is mounted.`,
+  all: (count, list) => vscode.l10n.t("{0} images are mounted: {1}.", count, list),
+  some: (done, count, list) => vscode.l10n.t("{0} of {1} images are mounted: {2}.", done, count, list),
+  none: (count) => vscode.l10n.t("None of {0} images is mounted.", count),
 };
 
 async function mountSeveral(context: CommandContext, images: readonly vscode.Uri[]): Promise<void> {
   const mounts: Mount[] = [];
-  const title = `Attaching and mounting ${images.length} images`;
+  const title = vscode.l10n.t("Attaching and mounting {0} images", images.length);
   const outcome = await forEachImage(context, title, images, async (image, errand) => {
     const { mounted } = await attachAndMountImage(context, image, errand);
     mounts.push(...mounted.mounts);
-    const places = mounted.mounts.map(({ target }) => target).join(" and ");
+    const places = listed(mounted.mounts.map(({ target }) => target));
     const failed = mounted.failures.map(({ error }) => messageOf(error));
-    return [`${basename(image.fsPath)} at ${places}`, ...failed].join("; ");
+    return [vscode.l10n.t("{0} at {1}", basename(image.fsPath), places), ...failed].join("; ");
   });
-  tellOutcome(context, sums, outcome, [{ title: "Open Folder", run: () => openFolder(mounts) }]);
+  tellOutcome(context, sums, outcome, [{ title: vscode.l10n.t("Open Folder"), run: () => openFolder(mounts) }]);
 }
 
 /** Something is on it that can't be mounted. */
@@ -78,7 +79,10 @@ async function attachAndMountImage(
   const name = basename(image.fsPath);
   const { device, shared } = await requestAttach(errand, image);
   if (shared) {
-    throw new Failure("invalid", `${name} is a block device already: mount it as you mount your other disks.`);
+    throw new Failure(
+      "invalid",
+      vscode.l10n.t("{0} is a block device already: mount it as you mount your other disks.", name),
+    );
   }
   const mountables = mountablesOf(device);
   const mounted = await mountAll(errand, mountables);
@@ -87,13 +91,16 @@ async function attachAndMountImage(
   }
   // Who asked for both isn't served with a half. Not as a part of the errand, which may be cancelled.
   const whenBusy = mounted.mounts.length > 0 ? "unmount" : "lazy";
-  await perform(context, `Detaching ${name}`, "loop/detach", { ...naming(device), whenBusy });
+  await perform(context, vscode.l10n.t("Detaching {0}", name), "loop/detach", { ...naming(device), whenBusy });
   const [failure] = mounted.failures;
   if (failure) {
     throw new NotMounted(failure.error);
   }
   if (errand.isCancelled || mountables.length > 0) {
-    throw new Failure("cancelled", `Mounting ${name} was cancelled.`);
+    throw new Failure("cancelled", vscode.l10n.t("Mounting {0} was cancelled.", name));
   }
-  throw new NothingToMount("invalid", `There is nothing to mount on ${name}: ${inPlaceOfFiles(device)}.`);
+  throw new NothingToMount(
+    "invalid",
+    vscode.l10n.t("There is nothing to mount on {0}: {1}.", name, inPlaceOfFiles(device)),
+  );
 }

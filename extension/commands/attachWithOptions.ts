@@ -4,7 +4,7 @@
  */
 import { basename } from "node:path";
 import * as v from "valibot";
-import type * as vscode from "vscode";
+import * as vscode from "vscode";
 import type { Partition, Result } from "../../helper/protocol";
 import { formatSize } from "../devices/format";
 import { contentLabel } from "../devices/items";
@@ -44,7 +44,7 @@ const USUAL: Answers = {
 type Image = Result<"image/inspect">;
 
 export async function attachWithOptions(context: CommandContext, clicked?: unknown, selected?: unknown): Promise<void> {
-  const images = await chooseImages("Attach with Options", clicked, selected);
+  const images = await chooseImages(vscode.l10n.t("Attach with Options"), clicked, selected);
   const [first, ...others] = images;
   if (!first) {
     return;
@@ -52,9 +52,12 @@ export async function attachWithOptions(context: CommandContext, clicked?: unkno
   try {
     // Several images have no partition in common that one could pick.
     const image = others.length === 0 ? await inspect(context, first) : undefined;
-    const name = others.length === 0 ? basename(first.fsPath) : `${images.length} Images`;
+    const title =
+      others.length === 0
+        ? vscode.l10n.t("Attach {0} with Options", basename(first.fsPath))
+        : vscode.l10n.t("Attach {0} Images with Options", images.length);
     const answers = remembered(context.memory);
-    if (await ask(`Attach ${name} with Options`, () => stepsFor(answers, image))) {
+    if (await ask(title, () => stepsFor(answers, image))) {
       await context.memory.update(MEMORY, answers);
       await attachImages(context, images, optionsFrom(answers, image));
     }
@@ -70,10 +73,15 @@ function remembered(memory: vscode.Memento): Answers {
 
 async function inspect(context: CommandContext, { scheme, fsPath }: vscode.Uri): Promise<Image | undefined> {
   if (scheme !== "file") {
-    throw new Failure("invalid", `${basename(fsPath)} is not a file on this machine, so it can't be attached.`);
+    throw new Failure(
+      "invalid",
+      vscode.l10n.t("{0} is not a file on this machine, so it can't be attached.", basename(fsPath)),
+    );
   }
   try {
-    return await perform(context, `Looking into ${basename(fsPath)}`, "image/inspect", { path: fsPath });
+    return await perform(context, vscode.l10n.t("Looking into {0}", basename(fsPath)), "image/inspect", {
+      path: fsPath,
+    });
   } catch (error) {
     // A machine without libblkid attaches images all the same.
     if (error instanceof Failure && error.reason === "unsupported") {
@@ -97,35 +105,43 @@ function stepsFor(answers: Answers, image: Image | undefined): Step[] {
 function accessStep(answers: Answers): Step {
   const items = [
     {
-      label: "$(edit) Read and Write",
-      detail: "Changes go to the image. Read-only where you may not write to it.",
+      label: vscode.l10n.t("$(edit) Read and Write"),
+      detail: vscode.l10n.t("Changes go to the image. Read-only where you may not write to it."),
       value: "write" as const,
     },
-    { label: "$(lock) Read-Only", detail: "Nothing can change the image.", value: "read" as const },
     {
-      label: "$(chip) Copy in Memory",
-      detail: "The image stays as it is. Changes last until the device is detached.",
+      label: vscode.l10n.t("$(lock) Read-Only"),
+      detail: vscode.l10n.t("Nothing can change the image."),
+      value: "read" as const,
+    },
+    {
+      label: vscode.l10n.t("$(chip) Copy in Memory"),
+      detail: vscode.l10n.t("The image stays as it is. Changes last until the device is detached."),
       value: "memory" as const,
     },
   ];
   const active = items.find(({ value }) => value === answers.access);
-  return pickOne("How is it accessed?", items, active, ({ value }) => {
+  return pickOne(vscode.l10n.t("How is it accessed?"), items, active, ({ value }) => {
     answers.access = value;
   });
 }
 
 function partStep(answers: Answers, image: Image | undefined): Step {
   const items: (vscode.QuickPickItem & { value: Answers["part"] })[] = [
-    { label: "$(database) Whole Image", description: image ? inWords(image) : "", value: "whole" },
+    { label: vscode.l10n.t("$(database) Whole Image"), description: image ? inWords(image) : "", value: "whole" },
     ...(image?.partitions ?? []).map((partition) => ({
-      label: `$(symbol-field) Partition ${partition.number}`,
+      label: vscode.l10n.t("$(symbol-field) Partition {0}", partition.number),
       description: [partition.name, inWords(partition)].filter(Boolean).join(" · "),
       value: partition.number,
     })),
-    { label: "$(edit) Offset and Size...", description: "typed, in bytes, KiB, MiB, GiB or sectors", value: "custom" },
+    {
+      label: vscode.l10n.t("$(edit) Offset and Size..."),
+      description: vscode.l10n.t("typed, in bytes, KiB, MiB, GiB or sectors"),
+      value: "custom",
+    },
   ];
   const active = items.find(({ value }) => value === partOf(answers, image));
-  return pickOne("What part of it?", items, active, ({ value }) => {
+  return pickOne(vscode.l10n.t("What part of it?"), items, active, ({ value }) => {
     answers.part = value;
   });
 }
@@ -141,7 +157,7 @@ function partOf({ part }: Answers, image: Image | undefined): Answers["part"] {
 
 function offsetStep(answers: Answers, image: Image | undefined): Step {
   return typeText(
-    "Where does it begin? For example 1MiB, 2048s (sectors of 512 bytes) or 1048576 (bytes).",
+    vscode.l10n.t("Where does it begin? For example 1MiB, 2048s (sectors of 512 bytes) or 1048576 (bytes)."),
     answers.offset,
     (text) => offsetObjection(text, image?.size),
     (text) => {
@@ -153,7 +169,9 @@ function offsetStep(answers: Answers, image: Image | undefined): Step {
 function sizeStep(answers: Answers, image: Image | undefined): Step {
   const offset = parseSize(answers.offset) ?? 0;
   return typeText(
-    "How large is it? For example 64MiB or 131072s (sectors of 512 bytes). Leave it empty for all up to the image's end.",
+    vscode.l10n.t(
+      "How large is it? For example 64MiB or 131072s (sectors of 512 bytes). Leave it empty for all up to the image's end.",
+    ),
     answers.size,
     (text) => sizeObjection(text, image && image.size - offset),
     (text) => {
@@ -165,27 +183,27 @@ function sizeStep(answers: Answers, image: Image | undefined): Step {
 function optionsStep(answers: Answers): Step {
   const items = [
     {
-      label: "Partition Scan",
-      detail: "Partitions of the image become devices, too.",
+      label: vscode.l10n.t("Partition Scan"),
+      detail: vscode.l10n.t("Partitions of the image become devices, too."),
       value: "partitionScan" as const,
     },
     ...(answers.access === "memory"
       ? []
       : [
           {
-            label: "Direct I/O",
-            detail: "Nothing is cached in memory twice, where the image's file system allows that.",
+            label: vscode.l10n.t("Direct I/O"),
+            detail: vscode.l10n.t("Nothing is cached in memory twice, where the image's file system allows that."),
             value: "directIo" as const,
           },
         ]),
     {
-      label: "Share",
-      detail: "A device that has just this part of the image already is used.",
+      label: vscode.l10n.t("Share"),
+      detail: vscode.l10n.t("A device that has just this part of the image already is used."),
       value: "share" as const,
     },
   ];
   const selected = items.filter(({ value }) => answers[value]);
-  return pickSeveral("What else? Space changes an option, Enter goes on.", items, selected, (chosen) => {
+  return pickSeveral(vscode.l10n.t("What else? Space changes an option, Enter goes on."), items, selected, (chosen) => {
     for (const { value } of items) {
       answers[value] = chosen.some((item) => item.value === value);
     }
@@ -195,17 +213,17 @@ function optionsStep(answers: Answers): Step {
 function sectorSizeStep(answers: Answers): Step {
   const items: (vscode.QuickPickItem & { value: Answers["sectorSize"] })[] = [
     {
-      label: "Automatic",
-      description: "512 bytes, or what the image's partition table was made for",
+      label: vscode.l10n.t("Automatic"),
+      description: vscode.l10n.t("512 bytes, or what the image's partition table was made for"),
       value: "probe",
     },
-    { label: "512 bytes", value: 512 },
-    { label: "1024 bytes", value: 1024 },
-    { label: "2048 bytes", description: "as on CDs and DVDs", value: 2048 },
-    { label: "4096 bytes", description: "as on large disks", value: 4096 },
+    { label: vscode.l10n.t("512 bytes"), value: 512 },
+    { label: vscode.l10n.t("1024 bytes"), value: 1024 },
+    { label: vscode.l10n.t("2048 bytes"), description: vscode.l10n.t("as on CDs and DVDs"), value: 2048 },
+    { label: vscode.l10n.t("4096 bytes"), description: vscode.l10n.t("as on large disks"), value: 4096 },
   ];
   const active = items.find(({ value }) => value === answers.sectorSize);
-  return pickOne("How large are its sectors?", items, active, ({ value }) => {
+  return pickOne(vscode.l10n.t("How large are its sectors?"), items, active, ({ value }) => {
     answers.sectorSize = value;
   });
 }

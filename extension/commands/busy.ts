@@ -28,7 +28,7 @@ export function showBusy(context: CommandContext, subject: string, error: unknow
   const users = error.data.users ?? [];
   const canUnmount = users.some(({ kind }) => kind === "mount") && !users.some(outlastsUnmount);
   const ways = [...(unmount && canUnmount ? [unmount] : []), later];
-  const show = { title: "Show Users", run: () => showUsers(context, subject, users, ways) };
+  const show = { title: vscode.l10n.t("Show Users"), run: () => showUsers(context, subject, users, ways) };
   showFailure(context, error, users.length > 0 ? [...ways, show] : ways);
 }
 
@@ -41,12 +41,12 @@ type Choice = vscode.QuickPickItem & { run?: () => unknown };
 async function showUsers(context: CommandContext, subject: string, users: User[], ways: NextStep[]): Promise<void> {
   const choices: Choice[] = [
     ...(await Promise.all(users.map((user) => choiceOf(context, user)))),
-    { label: "What to do", kind: vscode.QuickPickItemKind.Separator },
+    { label: vscode.l10n.t("What to do"), kind: vscode.QuickPickItemKind.Separator },
     ...ways.map(({ title, run }) => ({ label: `$(arrow-right) ${title}`, run })),
   ];
   const options = {
-    title: `Users of ${subject}`,
-    placeHolder: "Choose what to do, or Escape",
+    title: vscode.l10n.t("Users of {0}", subject),
+    placeHolder: vscode.l10n.t("Choose what to do, or Escape"),
     matchOnDescription: true,
   };
   const chosen = await vscode.window.showQuickPick(choices, options);
@@ -57,19 +57,25 @@ async function choiceOf(context: CommandContext, user: User): Promise<Choice> {
   switch (user.kind) {
     case "mount":
       return user.target === SWAP
-        ? { label: "$(database) Swap space", description: "The system swaps to it" }
-        : { label: `$(folder-opened) ${user.target}`, description: "It is mounted here", run: () => copy(user.target) };
+        ? { label: vscode.l10n.t("$(database) Swap space"), description: vscode.l10n.t("The system swaps to it") }
+        : {
+            label: `$(folder-opened) ${user.target}`,
+            description: vscode.l10n.t("It is mounted here"),
+            run: () => copy(user.target),
+          };
     case "holder":
       return {
         label: `$(layers) ${user.device}`,
-        description: "This device stands on it",
+        description: vscode.l10n.t("This device stands on it"),
         run: () => context.view.reveal(user.device),
       };
     case "process": {
       const details = await processDetails(user.pid);
       return {
         label: `$(terminal) ${user.command}`,
-        description: details ? `Process ${user.pid} of ${details.user}` : `Process ${user.pid}`,
+        description: details
+          ? vscode.l10n.t("Process {0} of {1}", user.pid, details.user)
+          : vscode.l10n.t("Process {0}", user.pid),
         ...(details && { detail: inDetail(details) }),
         run: () => copy(String(user.pid)),
       };
@@ -78,10 +84,10 @@ async function choiceOf(context: CommandContext, user: User): Promise<Choice> {
 }
 
 function inDetail({ commandLine, folder }: ProcessDetails): string {
-  return folder === undefined ? commandLine : `${commandLine} (in ${folder})`;
+  return folder === undefined ? commandLine : vscode.l10n.t("{0} (in {1})", commandLine, folder);
 }
 
 async function copy(text: string): Promise<void> {
   await vscode.env.clipboard.writeText(text);
-  vscode.window.setStatusBarMessage(`$(check) ${text} copied`, 5000);
+  vscode.window.setStatusBarMessage(vscode.l10n.t("$(check) {0} copied", text), 5000);
 }

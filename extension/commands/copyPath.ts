@@ -5,9 +5,9 @@ import type { CommandContext } from "./context";
 import { pickLoop } from "./pick";
 
 export async function copyPath(context: CommandContext, item?: unknown): Promise<void> {
-  const path = isItem(item) ? pathOf(item) : (await pickLoop(context, "Copy Path"))?.device;
+  const path = isItem(item) ? pathOf(item) : (await pickLoop(context, vscode.l10n.t("Copy Path")))?.device;
   if (path !== undefined) {
     await vscode.env.clipboard.writeText(path);
-    vscode.window.setStatusBarMessage(`$(check) ${path} copied`, 5000);
+    vscode.window.setStatusBarMessage(vscode.l10n.t("$(check) {0} copied", path), 5000);
   }
 }

@@ -15,12 +15,12 @@ import { offer, perform, showFailure } from "./run";
 type WhenBusy = "refuse" | "unmount" | "lazy";
 
 export const detach = (context: CommandContext, item?: unknown) =>
-  detachPicked(context, "Detach Loop Device", "refuse", item);
+  detachPicked(context, vscode.l10n.t("Detach Loop Device"), "refuse", item);
 /** All that is mounted of an image is unmounted and the image detached, or all stays as it is. */
 export const unmountAndDetach = (context: CommandContext, item?: unknown) =>
-  detachPicked(context, "Unmount and Detach", "unmount", item);
+  detachPicked(context, vscode.l10n.t("Unmount and Detach"), "unmount", item);
 export const detachWhenFree = (context: CommandContext, item?: unknown) =>
-  detachPicked(context, "Detach When Free", "lazy", item);
+  detachPicked(context, vscode.l10n.t("Detach When Free"), "lazy", item);
 
 async function detachPicked(context: CommandContext, title: string, whenBusy: WhenBusy, item: unknown): Promise<void> {
   const device = await pickLoop(context, title, item);
@@ -31,7 +31,7 @@ async function detachPicked(context: CommandContext, title: string, whenBusy: Wh
 
 /** Keep Attached: a device that would go with its last user stays. */
 export async function keepAttached(context: CommandContext, item?: unknown): Promise<void> {
-  const device = await pickLoop(context, "Keep Attached", item);
+  const device = await pickLoop(context, vscode.l10n.t("Keep Attached"), item);
   if (device) {
     await keepDevice(context, device);
   }
@@ -41,20 +41,27 @@ async function detachDevice(context: CommandContext, device: LoopDevice, whenBus
   const name = labelOf(device);
   const again = (whenBusy: WhenBusy) => () => detachDevice(context, device, whenBusy);
   try {
-    const outcome = await confirmingForeign("Detach", `Image: ${device.backingFile}`, (confirmed) =>
-      perform(context, `Detaching ${name}`, "loop/detach", { ...naming(device), whenBusy, ...confirmed }),
+    const outcome = await confirmingForeign("detach", vscode.l10n.t("Image: {0}", device.backingFile), (confirmed) =>
+      perform(context, vscode.l10n.t("Detaching {0}", name), "loop/detach", {
+        ...naming(device),
+        whenBusy,
+        ...confirmed,
+      }),
     );
     if (outcome?.state === "pending") {
-      const keep = { title: "Keep Attached", run: () => keepDevice(context, device) };
-      const message = `${name} will be detached as soon as nobody uses it any more.`;
+      const keep = { title: vscode.l10n.t("Keep Attached"), run: () => keepDevice(context, device) };
+      const message = vscode.l10n.t("{0} will be detached as soon as nobody uses it any more.", name);
       offer(vscode.window.showInformationMessage(message, keep.title), [keep]);
     } else if (outcome) {
-      vscode.window.setStatusBarMessage(`$(check) ${name} (${basename(device.backingFile)}) detached`, 5000);
+      vscode.window.setStatusBarMessage(
+        vscode.l10n.t("$(check) {0} ({1}) detached", name, basename(device.backingFile)),
+        5000,
+      );
     }
   } catch (error) {
     showBusy(context, device.device, error, {
-      unmount: { title: "Unmount and Detach", run: again("unmount") },
-      later: { title: "Detach When Free", run: again("lazy") },
+      unmount: { title: vscode.l10n.t("Unmount and Detach"), run: again("unmount") },
+      later: { title: vscode.l10n.t("Detach When Free"), run: again("lazy") },
     });
   }
 }
@@ -62,11 +69,15 @@ async function detachDevice(context: CommandContext, device: LoopDevice, whenBus
 async function keepDevice(context: CommandContext, device: LoopDevice): Promise<void> {
   const name = labelOf(device);
   try {
-    const kept = await confirmingForeign("Keep", `Image: ${device.backingFile}`, (confirmed) =>
-      perform(context, `Keeping ${name}`, "loop/update", { ...naming(device), autoclear: false, ...confirmed }),
+    const kept = await confirmingForeign("keep", vscode.l10n.t("Image: {0}", device.backingFile), (confirmed) =>
+      perform(context, vscode.l10n.t("Keeping {0}", name), "loop/update", {
+        ...naming(device),
+        autoclear: false,
+        ...confirmed,
+      }),
     );
     if (kept) {
-      vscode.window.setStatusBarMessage(`$(check) ${name} stays attached`, 5000);
+      vscode.window.setStatusBarMessage(vscode.l10n.t("$(check) {0} stays attached", name), 5000);
     }
   } catch (error) {
     showFailure(context, error);

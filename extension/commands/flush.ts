@@ -6,13 +6,16 @@ import { naming, pickLoop } from "./pick";
 import { perform, showFailure } from "./run";
 
 export async function flush(context: CommandContext, item?: unknown): Promise<void> {
-  const device = await pickLoop(context, "Flush Loop Device", item);
+  const device = await pickLoop(context, vscode.l10n.t("Flush Loop Device"), item);
   if (!device) {
     return;
   }
   try {
-    await perform(context, `Flushing ${labelOf(device)}`, "loop/flush", naming(device));
-    vscode.window.setStatusBarMessage(`$(check) ${labelOf(device)} flushed: everything is on the disk`, 5000);
+    await perform(context, vscode.l10n.t("Flushing {0}", labelOf(device)), "loop/flush", naming(device));
+    vscode.window.setStatusBarMessage(
+      vscode.l10n.t("$(check) {0} flushed: everything is on the disk", labelOf(device)),
+      5000,
+    );
   } catch (error) {
     showFailure(context, error);
   }

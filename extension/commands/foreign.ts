@@ -2,14 +2,28 @@
 import * as vscode from "vscode";
 import { Failure } from "../helper/failure";
 
+/** What is done: the button that confirms it, and the question before. */
+const words = {
+  detach: [vscode.l10n.t("Detach Anyway"), vscode.l10n.t("Detach it anyway?")],
+  keep: [vscode.l10n.t("Keep Anyway"), vscode.l10n.t("Keep it anyway?")],
+  mount: [vscode.l10n.t("Mount Anyway"), vscode.l10n.t("Mount it anyway?")],
+  unmount: [vscode.l10n.t("Unmount Anyway"), vscode.l10n.t("Unmount it anyway?")],
+  remove: [vscode.l10n.t("Remove Anyway"), vscode.l10n.t("Remove it anyway?")],
+  rename: [vscode.l10n.t("Rename Anyway"), vscode.l10n.t("Rename it anyway?")],
+  rescan: [vscode.l10n.t("Rescan Anyway"), vscode.l10n.t("Rescan it anyway?")],
+  resize: [vscode.l10n.t("Resize Anyway"), vscode.l10n.t("Resize it anyway?")],
+  suspend: [vscode.l10n.t("Suspend Anyway"), vscode.l10n.t("Suspend it anyway?")],
+  resume: [vscode.l10n.t("Resume Anyway"), vscode.l10n.t("Resume it anyway?")],
+} satisfies Record<string, [string, string]>;
+
 /**
  * Does something to a device and, where that is refused because it is somebody else's, asks and does it again.
- * @param deed what is done, as the button that confirms it: "Detach"
+ * @param deed what is done
  * @param about what the dialog adds for the user to recognise the device
  * @returns `undefined` where the user doesn't want to
  */
 export async function confirmingForeign<T>(
-  deed: string,
+  deed: keyof typeof words,
   about: string,
   run: (confirmed: { confirmForeign?: true }) => Promise<T>,
 ): Promise<T | undefined> {
@@ -19,9 +33,10 @@ export async function confirmingForeign<T>(
     if (!(error instanceof Failure && error.data.foreign)) {
       throw error;
     }
-    const button = `${deed} Anyway`;
-    const options = { modal: true, detail: `Whoever did that may still need it as it is.\n${about}` };
-    const chosen = await vscode.window.showWarningMessage(`${error.message} ${deed} it anyway?`, options, button);
+    const [button, question] = words[deed];
+    const detail = `${vscode.l10n.t("Whoever did that may still need it as it is.")}\n${about}`;
+    const options = { modal: true, detail };
+    const chosen = await vscode.window.showWarningMessage(`${error.message} ${question}`, options, button);
     return chosen === button ? await run({ confirmForeign: true }) : undefined;
   }
 }

@@ -1,5 +1,7 @@
 /* Mount: a partition, or all that can be mounted of a device. */
 import { basename } from "node:path";
+import { l10n } from "vscode";
+import { listed } from "../devices/format";
 import type { CommandContext } from "./context";
 import { mountAll, pickMountables, tellMounted } from "./mounting";
 import { performAll, showFailure } from "./run";
@@ -15,11 +17,13 @@ async function mountItem(context: CommandContext, item: unknown, options: { idMa
   if (!mountables || !first) {
     return;
   }
-  const subject = mountables.map(({ device }) => basename(device)).join(" and ");
-  const result = await performAll(context, `Mounting ${subject}`, (errand) => mountAll(errand, mountables, options));
+  const subject = listed(mountables.map(({ device }) => basename(device)));
+  const result = await performAll(context, l10n.t("Mounting {0}", subject), (errand) =>
+    mountAll(errand, mountables, options),
+  );
   if (result.mounts.length > 0) {
     const disk = first.device.replace(/^(\/dev\/loop\d+)p\d+$/, "$1");
-    tellMounted(context, mountables.length === result.mounts.length ? subject : "The rest", disk, result);
+    tellMounted(context, mountables.length === result.mounts.length ? subject : l10n.t("The rest"), disk, result);
   } else if (result.failures[0]) {
     showFailure(context, result.failures[0].error);
   }

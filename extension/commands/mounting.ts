@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Content, Device, Mount, Params } from "../../helper/protocol";
+import { listed } from "../devices/format";
 import { DeviceItem, labelOf, MountItem, mountablesOf, PartitionItem } from "../devices/items";
 import type { CommandContext } from "./context";
 import { confirmingForeign } from "./foreign";
@@ -33,8 +34,8 @@ export async function mountAll(
   for (const { device, diskSequence } of mountables) {
     try {
       const wish = { device, diskSequence, ...options };
-      say(`Mounting ${basename(device)}`);
-      const answer = await confirmingForeign("Mount", device, (confirmed) =>
+      say(vscode.l10n.t("Mounting {0}", basename(device)));
+      const answer = await confirmingForeign("mount", device, (confirmed) =>
         ask("mount/mount", { ...wish, ...confirmed }),
       );
       if (answer) {
@@ -56,15 +57,20 @@ export function tellMounted(
   { mounts, failures, outdated }: Mounted,
 ): void {
   const steps: NextStep[] = [
-    { title: "Open Folder", run: () => openFolder(mounts) },
-    { title: "Show Device", run: () => context.view.reveal(device) },
+    { title: vscode.l10n.t("Open Folder"), run: () => openFolder(mounts) },
+    { title: vscode.l10n.t("Show Device"), run: () => context.view.reveal(device) },
   ];
   const titles = steps.map(({ title }) => title);
-  const places = mounts.map(({ target, readOnly }) => (readOnly ? `${target} (read-only)` : target)).join(" and ");
-  const said = [`${subject} is mounted at ${places}.`];
+  const places = listed(
+    mounts.map(({ target, readOnly }) => (readOnly ? vscode.l10n.t("{0} (read-only)", target) : target)),
+  );
+  const said = [vscode.l10n.t("{0} is mounted at {1}.", subject, places)];
   if (outdated.length > 0) {
     said.push(
-      `The journal of ${outdated.join(" and ")} can't be written back to a read-only device: its last changes are missing.`,
+      vscode.l10n.t(
+        "The journal of {0} can't be written back to a read-only device: its last changes are missing.",
+        listed(outdated),
+      ),
     );
   }
   said.push(...failures.map(({ error }) => messageOf(error)));
@@ -93,13 +99,17 @@ export function inPlaceOfFiles({
   tableSize,
 }: Pick<Device, "content" | "partitions" | "damaged" | "tableSize">): string {
   if (damaged === "both") {
-    return tableSize === undefined ? "its partition table is damaged" : "it was cut short";
+    return tableSize === undefined
+      ? vscode.l10n.t("its partition table is damaged")
+      : vscode.l10n.t("it was cut short");
   }
   if (content.kind === "partitionTable") {
     const inside = [...new Set(partitions.map((partition) => nameOf(partition.content)))].join(", ");
-    return partitions.length === 0 ? "its partition table is empty" : `its partitions are: ${inside}`;
+    return partitions.length === 0
+      ? vscode.l10n.t("its partition table is empty")
+      : vscode.l10n.t("its partitions are: {0}", inside);
   }
-  return `it is ${nameOf(content)}`;
+  return vscode.l10n.t("it is {0}", nameOf(content));
 }
 
 function nameOf({ kind, type }: Content): string {
@@ -107,13 +117,13 @@ function nameOf({ kind, type }: Content): string {
     case "empty":
       return "empty";
     case "crypto":
-      return `encrypted (${type})`;
+      return vscode.l10n.t("encrypted ({0})", type);
     case "raid":
-      return `a part of a volume or array (${type})`;
+      return vscode.l10n.t("a part of a volume or array ({0})", type);
     case "filesystem":
       return type;
     default:
-      return type === "swap" ? "swap space" : type || "of no known kind";
+      return type === "swap" ? vscode.l10n.t("swap space") : type || vscode.l10n.t("of no known kind");
   }
 }
 
@@ -127,7 +137,7 @@ export async function pickMountables(context: CommandContext, item: unknown): Pr
   }
   await context.model.refresh();
   const picked = await pick(
-    "Mount",
+    vscode.l10n.t("Mount"),
     context.model.devices.flatMap((device) =>
       mountablesOf(device).map((mountable) => ({
         label: `$(folder) ${basename(mountable.device)}`,
@@ -135,7 +145,7 @@ export async function pickMountables(context: CommandContext, item: unknown): Pr
         value: [mountable],
       })),
     ),
-    "There is nothing attached that could be mounted and isn't yet.",
+    vscode.l10n.t("There is nothing attached that could be mounted and isn't yet."),
   );
   return picked;
 }
@@ -161,7 +171,7 @@ export async function pickMounts(context: CommandContext, title: string, item: u
         value: [mount],
       })),
     ),
-    "Nothing is mounted of the attached devices.",
+    vscode.l10n.t("Nothing is mounted of the attached devices."),
   );
 }
 

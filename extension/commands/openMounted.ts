@@ -6,12 +6,12 @@ import type { CommandContext } from "./context";
 import { pickMounts } from "./mounting";
 
 export async function openMounted(context: CommandContext, item?: unknown): Promise<void> {
-  const picked = await pickMounts(context, "Open Mounted Folder", item);
+  const picked = await pickMounts(context, vscode.l10n.t("Open Mounted Folder"), item);
   await openFolder(picked ?? []);
 }
 
 export async function addMounted(context: CommandContext, item?: unknown): Promise<void> {
-  const picked = await pickMounts(context, "Add Mounted Folder to Workspace", item);
+  const picked = await pickMounts(context, vscode.l10n.t("Add Mounted Folder to Workspace"), item);
   const mount = await pickOne(picked ?? []);
   if (mount) {
     const uri = vscode.Uri.file(mount.target);
@@ -40,7 +40,7 @@ async function pickOne(mounts: readonly Mount[]): Promise<Mount | undefined> {
       detail: mount.target,
       mount,
     })),
-    { title: "Open Mounted Folder", placeHolder: "Choose a folder" },
+    { title: vscode.l10n.t("Open Mounted Folder"), placeHolder: vscode.l10n.t("Choose a folder") },
   );
   return picked?.mount;
 }

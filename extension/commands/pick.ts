@@ -4,9 +4,12 @@ import { DeviceItem, iconOf, labelOf } from "../devices/items";
 import type { CommandContext } from "./context";
 
 const kinds = {
-  loop: { none: "No disk image is attached to a loop device.", about: (device: LoopDevice) => device.backingFile },
+  loop: {
+    none: vscode.l10n.t("No disk image is attached to a loop device."),
+    about: (device: LoopDevice) => device.backingFile,
+  },
   mapper: {
-    none: "There is no device-mapper device.",
+    none: vscode.l10n.t("There is no device-mapper device."),
     about: (device: MapperDevice) => device.table.map(({ type }) => type).join(", "),
   },
 };
@@ -43,7 +46,7 @@ async function pickDevice<K extends Device["kind"], D extends Device & { kind: K
       label: `$(${iconOf(device)}) ${labelOf(device)}`,
       description: about(device),
     })),
-    { title, placeHolder: "Choose a device", matchOnDescription: true },
+    { title, placeHolder: vscode.l10n.t("Choose a device"), matchOnDescription: true },
   );
   return picked?.device;
 }

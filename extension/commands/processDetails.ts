@@ -1,5 +1,6 @@
 /* Of a process that is in the way: whose it is, how it was called, and where it stands. */
 import { readFile, readlink, stat } from "node:fs/promises";
+import { l10n } from "vscode";
 import { thisMachine } from "../helper/machine";
 
 export interface ProcessDetails {
@@ -32,5 +33,5 @@ async function nameOf(uid: number): Promise<string> {
       .split("\n")
       .find((line) => line.split(":")[2] === String(uid))
       ?.split(":") ?? [];
-  return name ?? `user ${uid}`;
+  return name ?? l10n.t("user {0}", uid);
 }

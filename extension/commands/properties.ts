@@ -19,7 +19,7 @@ export async function properties(context: CommandContext, clicked?: unknown): Pr
     return;
   }
   try {
-    const path = `/${basename(pathOf(item))} – Properties`;
+    const path = `/${basename(pathOf(item))} – ${vscode.l10n.t("Properties")}`;
     const uri = vscode.Uri.from({ scheme: SCHEME, path, query: item.id ?? "" });
     await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(uri), { preview: true });
   } catch (error) {
@@ -55,7 +55,8 @@ function textOf(path: string, item: Item | undefined): string {
   if (item instanceof PartitionItem) {
     return partitionProperties(item.partition);
   }
-  return item ? mountProperties(item.mount) : `${path.slice(1).replace(/ – Properties$/, "")} isn't there any more.\n`;
+  const name = path.slice(1).replace(/ – [^–]*$/, "");
+  return item ? mountProperties(item.mount) : `${vscode.l10n.t("{0} isn't there any more.", name)}\n`;
 }
 
 async function pickItem(model: DeviceModel): Promise<Item | undefined> {
@@ -66,10 +67,14 @@ async function pickItem(model: DeviceModel): Promise<Item | undefined> {
     description: String(item.description),
   }));
   if (choices.length === 0) {
-    void vscode.window.showInformationMessage("There is no device.");
+    void vscode.window.showInformationMessage(vscode.l10n.t("There is no device."));
     return undefined;
   }
-  const options = { title: "Properties", placeHolder: "Choose a device, partition or mount", matchOnDescription: true };
+  const options = {
+    title: vscode.l10n.t("Properties"),
+    placeHolder: vscode.l10n.t("Choose a device, partition or mount"),
+    matchOnDescription: true,
+  };
   return (await vscode.window.showQuickPick(choices, options))?.item;
 }
 

@@ -10,11 +10,11 @@ import { perform } from "./run";
 type WhenBusy = "refuse" | "unmount" | "deferred";
 
 export const removeMapper = (context: CommandContext, item?: unknown) =>
-  removePicked(context, "Remove Device-Mapper Device", "refuse", item);
+  removePicked(context, vscode.l10n.t("Remove Device-Mapper Device"), "refuse", item);
 export const unmountAndRemove = (context: CommandContext, item?: unknown) =>
-  removePicked(context, "Unmount and Remove Device-Mapper Device", "unmount", item);
+  removePicked(context, vscode.l10n.t("Unmount and Remove Device-Mapper Device"), "unmount", item);
 export const removeWhenFree = (context: CommandContext, item?: unknown) =>
-  removePicked(context, "Remove Device-Mapper Device When Free", "deferred", item);
+  removePicked(context, vscode.l10n.t("Remove Device-Mapper Device When Free"), "deferred", item);
 
 async function removePicked(context: CommandContext, title: string, whenBusy: WhenBusy, item: unknown): Promise<void> {
   const device = await pickMapper(context, title, item);
@@ -26,18 +26,24 @@ async function removePicked(context: CommandContext, title: string, whenBusy: Wh
 async function removeDevice(context: CommandContext, device: MapperDevice, whenBusy: WhenBusy): Promise<void> {
   const again = (whenBusy: WhenBusy) => () => removeDevice(context, device, whenBusy);
   try {
-    const outcome = await confirmingForeign("Remove", device.device, (confirmed) =>
-      perform(context, `Removing ${device.name}`, "mapper/remove", { ...naming(device), whenBusy, ...confirmed }),
+    const outcome = await confirmingForeign("remove", device.device, (confirmed) =>
+      perform(context, vscode.l10n.t("Removing {0}", device.name), "mapper/remove", {
+        ...naming(device),
+        whenBusy,
+        ...confirmed,
+      }),
     );
     if (outcome?.state === "pending") {
-      void vscode.window.showInformationMessage(`${device.name} will be removed as soon as nobody uses it any more.`);
+      void vscode.window.showInformationMessage(
+        vscode.l10n.t("{0} will be removed as soon as nobody uses it any more.", device.name),
+      );
     } else if (outcome) {
-      vscode.window.setStatusBarMessage(`$(check) ${device.name} removed`, 5000);
+      vscode.window.setStatusBarMessage(vscode.l10n.t("$(check) {0} removed", device.name), 5000);
     }
   } catch (error) {
     showBusy(context, device.device, error, {
-      unmount: { title: "Unmount and Remove", run: again("unmount") },
-      later: { title: "Remove When Free", run: again("deferred") },
+      unmount: { title: vscode.l10n.t("Unmount and Remove"), run: again("unmount") },
+      later: { title: vscode.l10n.t("Remove When Free"), run: again("deferred") },
     });
   }
 }

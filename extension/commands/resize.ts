@@ -8,22 +8,22 @@ import { naming, pickLoop } from "./pick";
 import { perform, showFailure } from "./run";
 
 export async function resize(context: CommandContext, item?: unknown): Promise<void> {
-  const device = await pickLoop(context, "Resize to Image", item);
+  const device = await pickLoop(context, vscode.l10n.t("Resize to Image"), item);
   if (!device) {
     return;
   }
   const name = labelOf(device);
   try {
-    const resized = await confirmingForeign("Resize", device.backingFile, (confirmed) =>
-      perform(context, `Resizing ${name}`, "loop/resize", { ...naming(device), ...confirmed }),
+    const resized = await confirmingForeign("resize", device.backingFile, (confirmed) =>
+      perform(context, vscode.l10n.t("Resizing {0}", name), "loop/resize", { ...naming(device), ...confirmed }),
     );
     if (resized) {
       const { size } = resized.device;
-      const change = size === device.size ? "has its image's size" : `was ${formatSize(device.size)}, and is now`;
-      vscode.window.setStatusBarMessage(
-        `$(check) ${name} ${change}${size === device.size ? "" : ` ${formatSize(size)}`}`,
-        5000,
-      );
+      const said =
+        size === device.size
+          ? vscode.l10n.t("{0} has its image's size", name)
+          : vscode.l10n.t("{0} was {1}, and is now {2}", name, formatSize(device.size), formatSize(size));
+      vscode.window.setStatusBarMessage(`$(check) ${said}`, 5000);
     }
   } catch (error) {
     showFailure(context, error);

@@ -6,7 +6,7 @@ import { pickLoop } from "./pick";
 import { offer } from "./run";
 
 export async function revealImage(context: CommandContext, item?: unknown): Promise<void> {
-  const device = await pickLoop(context, "Reveal Image", item);
+  const device = await pickLoop(context, vscode.l10n.t("Reveal Image"), item);
   if (!device) {
     return;
   }
@@ -14,16 +14,20 @@ export async function revealImage(context: CommandContext, item?: unknown): Prom
   const image = vscode.Uri.file(backingFile);
   if (backingFileDeleted) {
     void vscode.window.showInformationMessage(
-      `${basename(backingFile)} was deleted or replaced, so it can't be shown.`,
+      vscode.l10n.t("{0} was deleted or replaced, so it can't be shown.", basename(backingFile)),
     );
   } else if (vscode.workspace.getWorkspaceFolder(image)) {
     await vscode.commands.executeCommand("revealInExplorer", image);
   } else if (vscode.env.uiKind === vscode.UIKind.Desktop && vscode.env.remoteName === undefined) {
     await vscode.commands.executeCommand("revealFileInOS", image);
   } else {
-    const copy = { title: "Copy Path", run: () => vscode.env.clipboard.writeText(backingFile) };
-    offer(vscode.window.showInformationMessage(`The image is ${backingFile}, outside of this workspace.`, copy.title), [
-      copy,
-    ]);
+    const copy = { title: vscode.l10n.t("Copy Path"), run: () => vscode.env.clipboard.writeText(backingFile) };
+    offer(
+      vscode.window.showInformationMessage(
+        vscode.l10n.t("The image is {0}, outside of this workspace.", backingFile),
+        copy.title,
+      ),
+      [copy],
+    );
   }
 }

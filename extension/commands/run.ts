@@ -92,7 +92,7 @@ export function showFailure({ log }: CommandContext, error: unknown, nextSteps: 
   log.error(message);
   // Who knows what is in the way, and has ways on, finds nothing more in the log.
   const isClear = error instanceof Failure && error.reason === "busy" && nextSteps.length > 0;
-  const steps = [...nextSteps, ...(isClear ? [] : [{ title: "Show Log", run: () => log.show() }])];
+  const steps = [...nextSteps, ...(isClear ? [] : [{ title: vscode.l10n.t("Show Log"), run: () => log.show() }])];
   offer(vscode.window.showErrorMessage(message, ...steps.map(({ title }) => title)), steps);
 }
 

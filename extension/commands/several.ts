@@ -41,7 +41,7 @@ export function forEachImage(
     const outcome: Outcome = { done: [], failures: [], all: images.length };
     for (const [index, image] of images.entries()) {
       const name = basename(image.fsPath);
-      errand.say(`${name} (${index + 1} of ${images.length})`);
+      errand.say(vscode.l10n.t("{0} ({1} of {2})", name, index + 1, images.length));
       try {
         outcome.done.push(await deed(image, errand));
       } catch (error) {
@@ -78,10 +78,10 @@ export function tellOutcome(
     return;
   }
   const named = done.slice(0, MOST_NAMED).join(", ");
-  const list = done.length > MOST_NAMED ? `${named} and ${done.length - MOST_NAMED} more` : named;
+  const list = done.length > MOST_NAMED ? vscode.l10n.t("{0} and {1} more", named, done.length - MOST_NAMED) : named;
   const offered = [
     ...(done.length > 0 ? steps : []),
-    ...(failures.length > 0 ? [{ title: "Show Log", run: () => log.show() }] : []),
+    ...(failures.length > 0 ? [{ title: vscode.l10n.t("Show Log"), run: () => log.show() }] : []),
   ];
   const titles = offered.map(({ title }) => title);
   const show = failures.length > 0 ? vscode.window.showWarningMessage : vscode.window.showInformationMessage;

@@ -7,17 +7,18 @@ import type { CommandContext } from "./context";
 import { pickMapper } from "./pick";
 import { showFailure } from "./run";
 
-const HIDDEN_KEY =
-  "# The key of a crypt target is never shown. Put it in place of the zeros to create a device from this.\n";
+const HIDDEN_KEY = vscode.l10n.t(
+  "The key of a crypt target is never shown. Put it in place of the zeros to create a device from this.",
+);
 
 export async function showTable(context: CommandContext, item?: unknown): Promise<void> {
-  const picked = await pickMapper(context, "Show Table of Device-Mapper Device", item);
+  const picked = await pickMapper(context, vscode.l10n.t("Show Table of Device-Mapper Device"), item);
   if (!picked) {
     return;
   }
   try {
     const table = await tableOf(context, picked);
-    const hidden = table.some(({ type }) => type === "crypt") ? HIDDEN_KEY : "";
+    const hidden = table.some(({ type }) => type === "crypt") ? `# ${HIDDEN_KEY}\n` : "";
     const content = hidden + formatTable(table);
     const document = await vscode.workspace.openTextDocument({ content, language: "plaintext" });
     await vscode.window.showTextDocument(document, { preview: true });
@@ -31,7 +32,7 @@ async function tableOf({ client }: CommandContext, { device }: MapperDevice): Pr
   const { devices } = await client.request("devices/list", {}, { asRoot: true });
   const found = devices.find((candidate) => candidate.device === device);
   if (found?.kind !== "mapper") {
-    throw new Failure("notFound", `There is no device ${device} any more.`);
+    throw new Failure("notFound", vscode.l10n.t("There is no device {0} any more.", device));
   }
   return found.table;
 }

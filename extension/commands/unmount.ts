@@ -24,24 +24,24 @@ async function choose(context: CommandContext, item: unknown): Promise<Which | u
   if (item instanceof PartitionItem) {
     return { device: item.partition.device, diskSequence: item.disk?.diskSequence ?? null };
   }
-  const [picked] = (await pickMounts(context, "Unmount", item)) ?? [];
+  const [picked] = (await pickMounts(context, vscode.l10n.t("Unmount"), item)) ?? [];
   return picked && { target: picked.target };
 }
 
 async function unmountThis(context: CommandContext, which: Which, lazy: boolean): Promise<void> {
   const name = which.target ?? which.device ?? "";
   try {
-    const done = await confirmingForeign("Unmount", name, (confirmed) =>
-      perform(context, `Unmounting ${name}`, "mount/unmount", { ...which, lazy, ...confirmed }),
+    const done = await confirmingForeign("unmount", name, (confirmed) =>
+      perform(context, vscode.l10n.t("Unmounting {0}", name), "mount/unmount", { ...which, lazy, ...confirmed }),
     );
     if (done) {
-      vscode.window.setStatusBarMessage(`$(check) ${name} unmounted`, 5000);
+      vscode.window.setStatusBarMessage(vscode.l10n.t("$(check) {0} unmounted", name), 5000);
     }
   } catch (error) {
     if (lazy) {
       showFailure(context, error);
     } else {
-      const later = { title: "Unmount When Free", run: () => unmountThis(context, which, true) };
+      const later = { title: vscode.l10n.t("Unmount When Free"), run: () => unmountThis(context, which, true) };
       showBusy(context, name, error, { later });
     }
   }

@@ -3,22 +3,30 @@ import * as vscode from "vscode";
 import { EDITOR } from "../views/diskMap";
 import { type NextStep, offer } from "./run";
 
-export const UNSUPPORTED =
-  "Loop devices are a part of Linux. Open a folder on a Linux machine (Remote-SSH, WSL, a container) and install " +
-  "Diskloom there.";
+export const UNSUPPORTED = vscode.l10n.t(
+  "Loop devices are a part of Linux. Open a folder on a Linux machine (Remote-SSH, WSL, a container) and install Diskloom there.",
+);
 
 /** Extensions that open such windows, and their commands. */
 const ways = [
-  { extension: "ms-vscode-remote.remote-wsl", title: "Reopen in WSL", command: "remote-wsl.reopenInWSL" },
-  { extension: "ms-vscode-remote.remote-ssh", title: "Connect to Host...", command: "opensshremotes.openEmptyWindow" },
+  {
+    extension: "ms-vscode-remote.remote-wsl",
+    title: vscode.l10n.t("Reopen in WSL"),
+    command: "remote-wsl.reopenInWSL",
+  },
+  {
+    extension: "ms-vscode-remote.remote-ssh",
+    title: vscode.l10n.t("Connect to Host..."),
+    command: "opensshremotes.openEmptyWindow",
+  },
   {
     extension: "ms-vscode-remote.remote-containers",
-    title: "Reopen in Container",
+    title: vscode.l10n.t("Reopen in Container"),
     command: "remote-containers.reopenInContainer",
   },
 ];
 /** VS Code's own, which also installs what it lists. */
-const menu = { title: "Open a Remote Window...", command: "workbench.action.remote.showMenu" };
+const menu = { title: vscode.l10n.t("Open a Remote Window..."), command: "workbench.action.remote.showMenu" };
 
 /** @param commands the ids of all commands */
 export function registerUnsupported(commands: readonly string[]): vscode.Disposable[] {

@@ -1,4 +1,5 @@
 /* What is wrong with what is on a device, a partition or an image, in sentences. */
+import { l10n } from "vscode";
 import type { Device, Result } from "../../helper/protocol";
 import { formatSize } from "./format";
 
@@ -8,15 +9,21 @@ export type Faulty = Pick<Device, "size" | "content"> & Pick<Result<"image/inspe
 export function faultsOf({ size, content, damaged, tableSize }: Faulty): string[] {
   const said: string[] = [];
   if (tableSize !== undefined) {
-    const untold = damaged === "both" ? " Its partitions can't be told." : "";
-    said.push(`${cutShort("its partition table is for", tableSize, size)}${untold}`);
+    const [full, missing] = [formatSize(tableSize), formatSize(tableSize - size)];
+    const short = l10n.t(
+      "Cut short: its partition table is for {0}, of which the last {1} are missing.",
+      full,
+      missing,
+    );
+    said.push(damaged === "both" ? `${short} ${l10n.t("Its partitions can't be told.")}` : short);
   }
   // A backup that lies where nothing is any more is what was said just now.
   if (damaged && (damaged === "primary" || tableSize === undefined)) {
     said.push(damages[damaged]);
   }
   if (content.fullSize !== undefined) {
-    said.push(cutShort(`its ${content.type} has`, content.fullSize, size));
+    const [full, missing] = [formatSize(content.fullSize), formatSize(content.fullSize - size)];
+    said.push(l10n.t("Cut short: its {0} has {1}, of which the last {2} are missing.", content.type, full, missing));
   }
   return said;
 }
@@ -24,19 +31,15 @@ export function faultsOf({ size, content, damaged, tableSize }: Faulty): string[
 /** The same in a few words; "" where nothing is wrong. */
 export function faultInShort({ content, damaged, tableSize }: Faulty): string {
   const short = tableSize !== undefined || content.fullSize !== undefined;
-  return short ? "cut short" : damaged ? "damaged GPT" : "";
-}
-
-function cutShort(claim: string, full: number, size: number): string {
-  return `Cut short: ${claim} ${formatSize(full)}, of which the last ${formatSize(full - size)} are missing.`;
+  return short ? l10n.t("cut short") : damaged ? l10n.t("damaged GPT") : "";
 }
 
 const damages = {
-  primary:
-    "The first copy of the partition table (GPT) is damaged. Its backup, at the end, is used. gdisk and parted can " +
-    "write the first copy anew.",
-  backup:
-    "The backup of the partition table (GPT) is damaged or missing. The first copy is used. gdisk and parted can write " +
-    "the backup anew.",
-  both: "Both copies of the partition table (GPT) are damaged, so its partitions can't be told.",
+  primary: l10n.t(
+    "The first copy of the partition table (GPT) is damaged. Its backup, at the end, is used. gdisk and parted can write the first copy anew.",
+  ),
+  backup: l10n.t(
+    "The backup of the partition table (GPT) is damaged or missing. The first copy is used. gdisk and parted can write the backup anew.",
+  ),
+  both: l10n.t("Both copies of the partition table (GPT) are damaged, so its partitions can't be told."),
 };

@@ -49,7 +49,7 @@ export class PartitionItem extends vscode.TreeItem {
       !disk?.mounts.length && isMountable(partition) && "mountable",
       partition.mounts.length > 0 && "mounted",
     );
-    this.accessibilityInformation = { label: `Partition ${partition.number}, ${this.description}` };
+    this.accessibilityInformation = { label: vscode.l10n.t("Partition {0}, {1}", partition.number, this.description) };
   }
 }
 
@@ -62,11 +62,13 @@ export class MountItem extends vscode.TreeItem {
   ) {
     super(mount.target, vscode.TreeItemCollapsibleState.None);
     this.id = `${parentId}/mount:${mount.target}`;
-    this.description = [mount.fileSystem, mount.readOnly && "read-only", spaceOf(mount)].filter(Boolean).join(" · ");
+    this.description = [mount.fileSystem, mount.readOnly && vscode.l10n.t("read-only"), spaceOf(mount)]
+      .filter(Boolean)
+      .join(" · ");
     this.tooltip = mountTooltip(mount);
     this.iconPath = new vscode.ThemeIcon("folder-opened");
     this.contextValue = "mount mounted";
-    this.accessibilityInformation = { label: `Mounted at ${mount.target}, ${this.description}` };
+    this.accessibilityInformation = { label: vscode.l10n.t("Mounted at {0}, {1}", mount.target, this.description) };
   }
 }
 
@@ -94,14 +96,15 @@ export function labelOf(device: Device): string {
 }
 
 function describeLoop(device: LoopDevice): string {
-  const image = basename(device.backingFile) + (device.backingFileDeleted ? " (deleted)" : "");
+  const name = basename(device.backingFile);
+  const image = device.backingFileDeleted ? vscode.l10n.t("{0} (deleted)", name) : name;
   return [
     image,
     formatSize(device.size),
-    device.readOnly && "read-only",
+    device.readOnly && vscode.l10n.t("read-only"),
     contentLabel(device.content),
     faultInShort(device),
-    device.autoclear && "detached with its last user",
+    device.autoclear && vscode.l10n.t("detached with its last user"),
   ]
     .filter(Boolean)
     .join(" · ");
@@ -109,7 +112,11 @@ function describeLoop(device: LoopDevice): string {
 
 function describeMapper(device: MapperDevice): string {
   const types = [...new Set(device.table.map(({ type }) => type))].join(", ");
-  const states = [device.readOnly && "read-only", device.suspended && "suspended", faultInShort(device)];
+  const states = [
+    device.readOnly && vscode.l10n.t("read-only"),
+    device.suspended && vscode.l10n.t("suspended"),
+    faultInShort(device),
+  ];
   return [types, formatSize(device.size), ...states].filter(Boolean).join(" · ");
 }
 
@@ -118,7 +125,7 @@ export function contentLabel(content: Content): string {
   if (content.kind === "partitionTable") {
     return content.type === "dos" ? "MBR" : content.type.toUpperCase();
   }
-  return [content.type, content.label && `“${content.label}”`].filter(Boolean).join(" ");
+  return [content.type, content.label && vscode.l10n.t("“{0}”", content.label)].filter(Boolean).join(" ");
 }
 
 /** What is known to keep a device or its partitions: nothing, nothing but mounts, or others that stand on it. */
@@ -182,7 +189,7 @@ export function mountablesOf(device: Device): { device: string; diskSequence: nu
 }
 
 function spaceOf({ space }: Mount): string {
-  return space ? `${formatSize(space.used)} of ${formatSize(space.total)} used` : "";
+  return space ? vscode.l10n.t("{0} of {1} used", formatSize(space.used), formatSize(space.total)) : "";
 }
 
 /** The id of a device's codicon. */

@@ -1,5 +1,6 @@
 /* Properties as text: a heading for each section, and under it names and values in two columns. */
 import { basename } from "node:path";
+import { l10n } from "vscode";
 import type { Device, Mount, Partition } from "../../helper/protocol";
 import { deviceSections, mountRows, partitionRows, type Section } from "./rows";
 
@@ -9,7 +10,10 @@ export function deviceProperties(device: Device): string {
     ...deviceSections(device),
     ...device.mounts.map(mountSection),
     ...device.partitions.flatMap((partition) => [
-      { title: `Partition ${partition.number} (${basename(partition.device)})`, rows: partitionRows(partition) },
+      {
+        title: l10n.t("Partition {0} ({1})", partition.number, basename(partition.device)),
+        rows: partitionRows(partition),
+      },
       ...partition.mounts.map(mountSection),
     ]),
   ]);
@@ -17,17 +21,17 @@ export function deviceProperties(device: Device): string {
 
 export function partitionProperties(partition: Partition): string {
   return formatSections(partition.device, [
-    { title: `Partition ${partition.number}`, rows: partitionRows(partition) },
+    { title: l10n.t("Partition {0}", partition.number), rows: partitionRows(partition) },
     ...partition.mounts.map(mountSection),
   ]);
 }
 
 export function mountProperties(mount: Mount): string {
-  return formatSections(mount.target, [{ title: "Mount", rows: mountRows(mount) }]);
+  return formatSections(mount.target, [{ title: l10n.t("Mount point"), rows: mountRows(mount) }]);
 }
 
 function mountSection(mount: Mount): Section {
-  return { title: `Mounted at ${mount.target}`, rows: mountRows(mount) };
+  return { title: l10n.t("Mounted at {0}", mount.target), rows: mountRows(mount) };
 }
 
 function formatSections(title: string, sections: readonly Section[]): string {

@@ -1,4 +1,5 @@
 /* All that is known of a device, a partition or a mount: what tooltips and Properties both show. */
+import { l10n } from "vscode";
 import type { Content, Device, LoopDevice, MapperDevice, Mount, Partition } from "../../helper/protocol";
 import { type Faulty, faultsOf } from "./faults";
 import { sizeInFull } from "./format";
@@ -16,66 +17,72 @@ export function deviceSections(device: Device): Section[] {
 
 function loopSections(device: LoopDevice): Section[] {
   return sections(
-    section("Device", [
-      ["Device number", device.devnum],
-      ["Disk sequence", sequenceOf(device)],
-      ["Set up by", setUpBy(device)],
+    section(l10n.t("Device"), [
+      [l10n.t("Device number"), device.devnum],
+      [l10n.t("Disk sequence"), sequenceOf(device)],
+      [l10n.t("Set up by"), setUpBy(device)],
     ]),
-    section("Image", [
-      ["Image", device.backingFile],
-      ["State of image", device.backingFileDeleted && "deleted or replaced; its data goes when the device is detached"],
-      ["Inode", device.backingInode > 0 && `${device.backingInode} on device ${device.backingDevnum}`],
+    section(l10n.t("Image"), [
+      [l10n.t("Image"), device.backingFile],
+      [
+        l10n.t("State of image"),
+        device.backingFileDeleted && l10n.t("deleted or replaced; its data goes when the device is detached"),
+      ],
+      [
+        l10n.t("Inode"),
+        device.backingInode > 0 && l10n.t("{0} on device {1}", device.backingInode, device.backingDevnum),
+      ],
     ]),
-    section("Geometry", [
-      ["Size", sizeInFull(device.size)],
-      ["Sector size", `${device.sectorSize} bytes`],
-      ["Offset", device.offset > 0 && sizeInFull(device.offset)],
-      ["Size limit", device.sizeLimit > 0 && sizeInFull(device.sizeLimit)],
+    section(l10n.t("Geometry"), [
+      [l10n.t("Size"), sizeInFull(device.size)],
+      [l10n.t("Sector size"), l10n.t("{0} bytes", device.sectorSize)],
+      [l10n.t("Offset"), device.offset > 0 && sizeInFull(device.offset)],
+      [l10n.t("Size limit"), device.sizeLimit > 0 && sizeInFull(device.sizeLimit)],
     ]),
-    section("Flags", [
-      ["Access", access(device)],
-      ["Direct I/O", device.directIo ? "on" : "off"],
-      ["Partition scan", device.partitionScan ? "on" : "off"],
-      ["Autoclear", device.autoclear ? "on: detached after its last user" : "off"],
-      ["Reference", device.reference],
+    section(l10n.t("Flags"), [
+      [l10n.t("Access"), access(device)],
+      [l10n.t("Direct I/O"), device.directIo ? l10n.t("on") : l10n.t("off")],
+      [l10n.t("Partition scan"), device.partitionScan ? l10n.t("on") : l10n.t("off")],
+      [l10n.t("Autoclear"), device.autoclear ? l10n.t("on: detached after its last user") : l10n.t("off")],
+      [l10n.t("Reference"), device.reference],
     ]),
-    section("Content", contentRows(device)),
-    section("In use", usedBy(device)),
+    section(l10n.t("Content"), contentRows(device)),
+    section(l10n.t("In use"), usedBy(device)),
   );
 }
 
 function mapperSections(device: MapperDevice): Section[] {
   return sections(
-    section("Device", [
-      ["Node", device.node],
+    section(l10n.t("Device"), [
+      [l10n.t("Node"), device.node],
       ["UUID", device.uuid],
-      ["Device number", device.devnum],
-      ["Disk sequence", sequenceOf(device)],
-      ["Set up by", setUpBy(device)],
+      [l10n.t("Device number"), device.devnum],
+      [l10n.t("Disk sequence"), sequenceOf(device)],
+      [l10n.t("Set up by"), setUpBy(device)],
     ]),
-    section("Geometry", [
-      ["Size", sizeInFull(device.size)],
-      ["Targets", device.table.map(({ type }) => type).join(", ")],
-      ["Inactive table", device.hasInactiveTable && "loaded"],
-      ["Stands on", device.dependencies.join(", ")],
+    section(l10n.t("Geometry"), [
+      [l10n.t("Size"), sizeInFull(device.size)],
+      [l10n.t("Targets"), device.table.map(({ type }) => type).join(", ")],
+      [l10n.t("Inactive table"), device.hasInactiveTable && l10n.t("loaded")],
+      [l10n.t("Stands on"), device.dependencies.join(", ")],
     ]),
-    section("Flags", [
-      ["Access", access(device)],
-      ["State", device.suspended ? "suspended" : "active"],
-      ["Events", String(device.eventNumber)],
+    section(l10n.t("Flags"), [
+      [l10n.t("Access"), access(device)],
+      [l10n.t("State"), device.suspended ? l10n.t("suspended") : l10n.t("active")],
+      [l10n.t("Events"), String(device.eventNumber)],
     ]),
-    section("Content", contentRows(device)),
-    section("In use", [...usedBy(device), ["Open", String(device.openCount)]]),
+    section(l10n.t("Content"), contentRows(device)),
+    section(l10n.t("In use"), [...usedBy(device), [l10n.t("Open"), String(device.openCount)]]),
   );
 }
 
 export function partitionRows(partition: Partition): Row[] {
   return given([
-    ["Name", partition.name],
-    ["Type", partition.type],
-    ["Partition UUID", partition.uuid],
-    ["Start", sizeInFull(partition.start)],
-    ["Size", sizeInFull(partition.size)],
+    [l10n.t("Name"), partition.name],
+    [l10n.t("Type"), partition.type],
+    [l10n.t("Partition UUID"), partition.uuid],
+    [l10n.t("Start"), sizeInFull(partition.start)],
+    [l10n.t("Size"), sizeInFull(partition.size)],
     ...contentRows(partition),
     ...usedBy(partition),
   ]);
@@ -83,12 +90,12 @@ export function partitionRows(partition: Partition): Row[] {
 
 export function mountRows({ fileSystem, options, readOnly, space }: Mount): Row[] {
   return given([
-    ["File system", fileSystem],
-    ["Access", access({ readOnly })],
-    ["Size", space && sizeInFull(space.total)],
-    ["Used", space && sizeInFull(space.used)],
-    ["Available", space && sizeInFull(space.available)],
-    ["Options", options.join(", ")],
+    [l10n.t("File system"), fileSystem],
+    [l10n.t("Access"), access({ readOnly })],
+    [l10n.t("Size"), space && sizeInFull(space.total)],
+    [l10n.t("Used"), space && sizeInFull(space.used)],
+    [l10n.t("Available"), space && sizeInFull(space.available)],
+    [l10n.t("Options"), options.join(", ")],
   ]);
 }
 
@@ -110,31 +117,38 @@ function sections(...all: Section[]): Section[] {
 function contentRows(part: Faulty): Wanted[] {
   const { content } = part;
   return [
-    ["Content", contentInFull(content)],
-    ["Label", content.label],
+    [l10n.t("Content"), contentInFull(content)],
+    [l10n.t("Label"), content.label],
     ["UUID", content.uuid],
-    ["Fault", faultsOf(part).join(" ")],
+    [l10n.t("Fault"), faultsOf(part).join(" ")],
   ];
 }
 
 function contentInFull({ kind, type }: Content): string {
-  const names = { partitionTable: " (partition table)", raid: " (part of a volume or array)", crypto: " (encrypted)" };
-  if (kind === "empty") {
-    return "empty";
+  const name = type || l10n.t("unknown");
+  switch (kind) {
+    case "empty":
+      return l10n.t("empty");
+    case "partitionTable":
+      return l10n.t("{0} (partition table)", name);
+    case "raid":
+      return l10n.t("{0} (part of a volume or array)", name);
+    case "crypto":
+      return l10n.t("{0} (encrypted)", name);
+    default:
+      return name;
   }
-  const name = kind === "filesystem" || kind === "other" ? "" : names[kind];
-  return `${type || "unknown"}${name}`;
 }
 
 function usedBy({ mounts, holders }: Pick<Device, "mounts" | "holders">): Wanted[] {
   return [
-    ["Mounted at", mounts.map(({ target }) => target).join(", ")],
-    ["Used by", holders.join(", ")],
+    [l10n.t("Mounted at"), mounts.map(({ target }) => target).join(", ")],
+    [l10n.t("Used by"), holders.join(", ")],
   ];
 }
 
 function access({ readOnly }: { readOnly: boolean }): string {
-  return readOnly ? "read-only" : "read and write";
+  return readOnly ? l10n.t("read-only") : l10n.t("read and write");
 }
 
 function sequenceOf({ diskSequence }: Device): string | undefined {
@@ -142,5 +156,5 @@ function sequenceOf({ diskSequence }: Device): string | undefined {
 }
 
 function setUpBy({ setUpBy: user }: Device): string {
-  return user ? `${user.name} (user ${user.uid})` : "the system or another program";
+  return user ? l10n.t("{0} (user {1})", user.name, user.uid) : l10n.t("the system or another program");
 }

@@ -1,4 +1,5 @@
 /* Sizes as people type them, "1MiB", "64 K", "512s", "65536", and what is wrong with them. */
+import { l10n } from "vscode";
 import { formatSize } from "./format";
 
 /** A sector as the kernel counts them, whatever a device's own sectors are; bytes. */
@@ -32,10 +33,10 @@ export function parseSize(text: string): number | undefined {
 export function offsetObjection(text: string, imageSize: number | undefined): string | undefined {
   const offset = parseSize(text);
   if (offset === undefined) {
-    return "Write a whole number of bytes, or one with a unit such as 1MiB or 2048s.";
+    return l10n.t("Write a whole number of bytes, or one with a unit such as 1MiB or 2048s.");
   }
   if (imageSize !== undefined && offset > imageSize - SECTOR) {
-    return `The image ends before that: it has ${formatSize(imageSize)} (${imageSize} bytes).`;
+    return l10n.t("The image ends before that: it has {0} ({1} bytes).", formatSize(imageSize), imageSize);
   }
   return undefined;
 }
@@ -47,13 +48,13 @@ export function sizeObjection(text: string, room: number | undefined): string | 
   }
   const size = parseSize(text);
   if (size === undefined || size === 0) {
-    return "Write a number of bytes, or one with a unit such as 64MiB or 131072s, or nothing.";
+    return l10n.t("Write a number of bytes, or one with a unit such as 64MiB or 131072s, or nothing.");
   }
   if (size % SECTOR !== 0) {
-    return `The size must be a multiple of ${SECTOR} bytes.`;
+    return l10n.t("The size must be a multiple of {0} bytes.", SECTOR);
   }
   if (room !== undefined && size > room) {
-    return `The image has only ${formatSize(room)} (${room} bytes) from there on.`;
+    return l10n.t("The image has only {0} ({1} bytes) from there on.", formatSize(room), room);
   }
   return undefined;
 }

@@ -1,4 +1,5 @@
 /* Tables of mapper devices as text, in the form that dmsetup reads and writes. */
+import { l10n } from "vscode";
 import type { MapperTarget } from "../../helper/protocol";
 import { Failure } from "../helper/failure";
 
@@ -25,8 +26,13 @@ export function parseTable(text: string): MapperTarget[] {
     const [, start, length, type = "", params = ""] = /^(\d+)\s+(\d+)\s+(\S+)(?:\s+(.*))?$/.exec(meant) ?? [];
     const target = { startSectors: Number(start), lengthSectors: Number(length), type, params };
     if (!Number.isSafeInteger(target.startSectors) || !Number.isSafeInteger(target.lengthSectors)) {
-      const form = "start, length (both in sectors), target and its parameters";
-      throw new Failure("invalid", `Line ${index + 1} of the table is not of the form: ${form}.`);
+      throw new Failure(
+        "invalid",
+        l10n.t(
+          "Line {0} of the table is not of the form: start, length (both in sectors), target and its parameters.",
+          index + 1,
+        ),
+      );
     }
     return [target];
   });

@@ -34,7 +34,7 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
       model.onDidChange(() => this.#rebuild()),
       this.#tree.onDidChangeVisibility(() => this.#openGrown()),
       model.client.onDidRestart(() => {
-        this.#tree.message = "The helper ended unexpectedly and was started again. The log may say why.";
+        this.#tree.message = vscode.l10n.t("The helper ended unexpectedly and was started again. The log may say why.");
       }),
     ];
   }

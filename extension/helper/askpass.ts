@@ -15,6 +15,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import { l10n } from "vscode";
 import { sudoRefusal } from "./advice";
 import type { Machine } from "./machine";
 import { type PrivateFolder, privateFolder } from "./privateFolder";
@@ -118,7 +119,10 @@ export class Askpass implements Way {
       // Without an answer the program ends in failure, and sudo with it.
       socket.end(answer === undefined ? "" : `${answer}\n`);
     } catch (error) {
-      this.#end ??= { kind: "end", advice: `The password couldn't be handed to sudo: ${messageOf(error)} Try again.` };
+      this.#end ??= {
+        kind: "end",
+        advice: l10n.t("The password couldn't be handed to sudo: {0} Try again.", messageOf(error)),
+      };
       socket.destroy();
     }
   }
@@ -136,7 +140,7 @@ export class Askpass implements Way {
     const { user, host } = this.machine;
     const answer = await this.ask({ prompt, again: before > 0, user, host }, gone);
     if (answer === undefined && !gone.aborted) {
-      this.#end = { kind: "cancelled", advice: "No password was entered." };
+      this.#end = { kind: "cancelled", advice: l10n.t("No password was entered.") };
     }
     return answer;
   }
@@ -144,7 +148,7 @@ export class Askpass implements Way {
   #last(): void {
     this.#end = {
       kind: "end",
-      advice: `The password was wrong ${TRIES} times. Nothing was done; try again with the right one.`,
+      advice: l10n.t("The password was wrong {0} times. Nothing was done; try again with the right one.", TRIES),
     };
   }
 
@@ -152,7 +156,7 @@ export class Askpass implements Way {
   #prove(socket: Socket, gone: AbortSignal): Promise<void> {
     const word = randomBytes(24).toString("hex");
     return new Promise((resolve, reject) => {
-      const fail = () => reject(new Error("somebody else asked for it."));
+      const fail = () => reject(new Error(l10n.t("somebody else asked for it.")));
       const timer = setTimeout(fail, PROOF_TIMEOUT);
       gone.addEventListener("abort", fail);
       this.#proofs.set(word, resolve);
@@ -198,11 +202,11 @@ function lineFrom(socket: Socket): Promise<string> {
         socket.resume();
         resolve(received.toString("utf8", 0, end));
       } else if (received.length > LONGEST_PROMPT) {
-        reject(new Error("it was asked for in a way that sudo doesn't."));
+        reject(new Error(l10n.t("it was asked for in a way that sudo doesn't.")));
       }
     };
     socket.on("data", read);
-    socket.once("close", () => reject(new Error("whoever asked for it is gone.")));
+    socket.once("close", () => reject(new Error(l10n.t("whoever asked for it is gone."))));
   });
 }
 

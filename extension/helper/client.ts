@@ -131,13 +131,14 @@ export class HelperClient implements vscode.Disposable {
   async #any(): Promise<Session> {
     // The tree asks by itself, and would keep starting one that its question kills.
     if (!this.#current && this.#deaths.length > MOST_RESTARTS) {
-      const advice = "Refresh the devices to try again; the log may say why.";
-      throw new Failure("kernel", `Diskloom's helper keeps ending and isn't started again by itself. ${advice}`);
+      const why = vscode.l10n.t("Diskloom's helper keeps ending and isn't started again by itself.");
+      const advice = vscode.l10n.t("Refresh the devices to try again; the log may say why.");
+      throw new Failure("kernel", `${why} ${advice}`);
     }
     const helper = helperCommand(this.helperPath);
     this.#current ??= this.#start(() => spawnHelper(helper, this.#listen)).catch((error) => {
       this.#current = undefined;
-      throw new Failure("kernel", `Diskloom's helper doesn't start: ${saidBy(error)}`);
+      throw new Failure("kernel", vscode.l10n.t("Diskloom's helper doesn't start: {0}", saidBy(error)));
     });
     return this.#current;
   }
@@ -188,8 +189,12 @@ export class HelperClient implements vscode.Disposable {
   /** @throws Failure where the user doesn't want that, too */
   async #replace(installed: string): Promise<void> {
     if (!(await askToReplace(installed))) {
-      const why = `the privileged helper that is installed is ${installed}, and this is Diskloom ${DISKLOOM_VERSION}`;
-      throw new Failure("notPrivileged", `Nothing was done: ${why}. Replace or uninstall it first.`);
+      const why = vscode.l10n.t(
+        "Nothing was done: the privileged helper that is installed is {0}, and this is Diskloom {1}.",
+        installed,
+        DISKLOOM_VERSION,
+      );
+      throw new Failure("notPrivileged", `${why} ${vscode.l10n.t("Replace or uninstall it first.")}`);
     }
     await this.#runInstaller("install");
   }
@@ -222,7 +227,7 @@ export class HelperClient implements vscode.Disposable {
     if (this.#disposed) {
       // The window was closed while it was being started.
       await session.stop();
-      throw new Failure("cancelled", "Diskloom is being ended.");
+      throw new Failure("cancelled", vscode.l10n.t("Diskloom is being ended."));
     }
     if (thisMachine.isRoot()) {
       this.#setRoot(session);
@@ -289,7 +294,7 @@ function demandTrust(): void {
   if (!vscode.workspace.isTrusted) {
     throw new Failure(
       "notPrivileged",
-      "Diskloom does nothing as root in a workspace that you don't trust. Trust it first.",
+      vscode.l10n.t("Diskloom does nothing as root in a workspace that you don't trust. Trust it first."),
     );
   }
 }

@@ -1,4 +1,5 @@
 /* Which way to root is taken: by the setting diskloom.elevation, the first that can work here. */
+import { l10n } from "vscode";
 import { type Ask, Askpass } from "./askpass";
 import { direct } from "./direct";
 import { Failure } from "./failure";
@@ -71,8 +72,6 @@ export async function elevate<T>(
     throw new Failure("cancelled", refusal.advice);
   }
   // What was tried tells more than what couldn't be, and of that the last, which leads furthest.
-  throw new Failure(
-    "notPrivileged",
-    `Diskloom needs root rights for that. ${refusal?.advice ?? obstacle ?? ""}`.trim(),
-  );
+  const advice = refusal?.advice ?? obstacle ?? "";
+  throw new Failure("notPrivileged", `${l10n.t("Diskloom needs root rights for that.")} ${advice}`.trim());
 }

@@ -1,5 +1,6 @@
 /* Why a request failed, as the commands see it. */
 import * as v from "valibot";
+import { l10n } from "vscode";
 import { PROBLEM_CODE, ProblemData, type Reason } from "../../helper/protocol";
 
 // LSP's, from its specification: the client doesn't wait for an answer any more.
@@ -38,7 +39,7 @@ export function failureOf(error: unknown, gone: boolean): Failure {
     }
   }
   if (gone || isLost(error)) {
-    return new Failure("kernel", "The helper ended before it answered. The tree shows what has become of it.");
+    return new Failure("kernel", l10n.t("The helper ended before it answered. The tree shows what has become of it."));
   }
   return new Failure("kernel", error instanceof Error ? error.message : String(error));
 }

@@ -4,11 +4,12 @@
  */
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
+import { l10n } from "vscode";
 import type { LoopDevice, Method, Params, Partition, Result } from "../../helper/protocol";
 import { confirmingForeign } from "../commands/foreign";
 import { inPlaceOfFiles, type Mountable } from "../commands/mounting";
 import { naming } from "../commands/pick";
-import { formatSize } from "../devices/format";
+import { formatSize, listed } from "../devices/format";
 import { contentLabel, mountablesOf } from "../devices/items";
 import { Failure } from "../helper/failure";
 import type { TaskWish } from "./definition";
@@ -46,12 +47,16 @@ async function attach(
 ): Promise<{ device: LoopDevice; shared: boolean }> {
   const { device, shared, unreachableTail } = await request("loop/attach", { path: image, readOnly, overlap: "share" });
   if (device.number < 0) {
-    throw new Failure("invalid", `${image} is a block device already: use it as it is.`);
+    throw new Failure("invalid", l10n.t("{0} is a block device already: use it as it is.", image));
   }
-  const access = device.readOnly ? " (read-only)" : "";
-  say(`${basename(image)} is ${shared ? "already attached" : "attached"} as ${device.device}${access}.`);
+  const node = device.readOnly ? l10n.t("{0} (read-only)", device.device) : device.device;
+  say(
+    shared
+      ? l10n.t("{0} is already attached as {1}.", basename(image), node)
+      : l10n.t("{0} is attached as {1}.", basename(image), node),
+  );
   if (unreachableTail > 0) {
-    say(`Its last ${unreachableTail} bytes fill no sector and can't be reached.`);
+    say(l10n.t("Its last {0} bytes fill no sector and can't be reached.", unreachableTail));
   }
   for (const { device: node, name, content, size } of device.partitions) {
     say(`  ${[node, name, contentLabel(content), formatSize(size)].filter(Boolean).join(" · ")}`);
@@ -67,7 +72,7 @@ async function mount(run: TaskRun, wish: MountWish): Promise<void> {
   } catch (error) {
     if (!shared) {
       await run.undo("loop/detach", { ...naming(device), whenBusy: "unmount" });
-      run.say(`${device.device} is detached again.`);
+      run.say(l10n.t("{0} is detached again.", device.device));
     }
     throw error;
   }
@@ -79,16 +84,25 @@ async function mountAttached(run: TaskRun, { image, partition, target }: MountWi
   const mounted = targetsOf(place);
   if (mounted.length > 0 && (target !== undefined || mountables.length === 0)) {
     if (target !== undefined && !mounted.includes(target)) {
-      throw new Failure("busy", `${basename(image)} is mounted at ${mounted.join(" and ")} already. Unmount it first.`);
+      throw new Failure(
+        "busy",
+        l10n.t("{0} is mounted at {1} already. Unmount it first.", basename(image), listed(mounted)),
+      );
     }
-    run.say(`${basename(image)} is already mounted at ${mounted.join(" and ")}.`);
+    run.say(l10n.t("{0} is already mounted at {1}.", basename(image), listed(mounted)));
     return;
   }
   if (mountables.length === 0) {
-    throw new Failure("invalid", `There is nothing to mount on ${basename(image)}: ${inPlaceOfFiles(place)}.`);
+    throw new Failure(
+      "invalid",
+      l10n.t("There is nothing to mount on {0}: {1}.", basename(image), inPlaceOfFiles(place)),
+    );
   }
   if (target !== undefined && mountables.length > 1) {
-    throw new Failure("invalid", `${basename(image)} has several partitions. Say which one is to be at ${target}.`);
+    throw new Failure(
+      "invalid",
+      l10n.t("{0} has several partitions. Say which one is to be at {1}.", basename(image), target),
+    );
   }
   await mountEach(run, mountables, target);
 }
@@ -96,7 +110,7 @@ async function mountAttached(run: TaskRun, { image, partition, target }: MountWi
 function partitionOf({ backingFile, partitions }: LoopDevice, wanted: number): Partition {
   const found = partitions.find(({ number }) => number === wanted);
   if (!found) {
-    throw new Failure("notFound", `${basename(backingFile)} has no partition ${wanted}.`);
+    throw new Failure("notFound", l10n.t("{0} has no partition {1}.", basename(backingFile), wanted));
   }
   return found;
 }
@@ -123,33 +137,34 @@ async function mountEach(run: TaskRun, mountables: readonly Mountable[], target:
 }
 
 async function mountOne({ request, say }: TaskRun, mountable: Mountable, target: string | undefined): Promise<void> {
-  const answer = await confirmingForeign("Mount", mountable.device, (confirmed) =>
+  const answer = await confirmingForeign("mount", mountable.device, (confirmed) =>
     request("mount/mount", { ...mountable, target, ...confirmed }),
   );
   if (!answer) {
-    throw new Failure("cancelled", `${mountable.device} was not mounted.`);
+    throw new Failure("cancelled", l10n.t("{0} was not mounted.", mountable.device));
   }
   const { mount, journalSkipped } = answer;
-  say(`${mountable.device} is mounted at ${mount.target}${mount.readOnly ? " (read-only)" : ""}.`);
+  const place = mount.readOnly ? l10n.t("{0} (read-only)", mount.target) : mount.target;
+  say(l10n.t("{0} is mounted at {1}.", mountable.device, place));
   if (journalSkipped) {
-    say("Its journal can't be written back to a read-only device: its last changes are missing.");
+    say(l10n.t("Its journal can't be written back to a read-only device: its last changes are missing."));
   }
 }
 
 async function unmount(run: TaskRun, image: string): Promise<void> {
   const mounted = (await devicesOf(run, image)).filter((device) => targetsOf(device).length > 0);
   if (mounted.length === 0) {
-    run.say(`Nothing of ${basename(image)} is mounted.`);
+    run.say(l10n.t("Nothing of {0} is mounted.", basename(image)));
   }
   for (const device of mounted) {
-    const targets = targetsOf(device).join(" and ");
-    const done = await confirmingForeign("Unmount", targets, (confirmed) =>
+    const targets = listed(targetsOf(device));
+    const done = await confirmingForeign("unmount", targets, (confirmed) =>
       run.request("mount/unmount", { ...naming(device), ...confirmed }),
     );
     if (!done) {
-      throw new Failure("cancelled", `${targets} was not unmounted.`);
+      throw new Failure("cancelled", l10n.t("{0} was not unmounted.", targets));
     }
-    run.say(`${targets} unmounted.`);
+    run.say(l10n.t("{0} unmounted.", targets));
   }
 }
 
@@ -157,16 +172,16 @@ async function unmount(run: TaskRun, image: string): Promise<void> {
 async function detach(run: TaskRun, image: string): Promise<void> {
   const devices = await devicesOf(run, image);
   if (devices.length === 0) {
-    run.say(`${basename(image)} is not attached.`);
+    run.say(l10n.t("{0} is not attached.", basename(image)));
   }
   for (const device of devices) {
-    const done = await confirmingForeign("Detach", `Image: ${image}`, (confirmed) =>
+    const done = await confirmingForeign("detach", l10n.t("Image: {0}", image), (confirmed) =>
       run.request("loop/detach", { ...naming(device), whenBusy: "unmount", ...confirmed }),
     );
     if (!done) {
-      throw new Failure("cancelled", `${device.device} was not detached.`);
+      throw new Failure("cancelled", l10n.t("{0} was not detached.", device.device));
     }
-    run.say(`${basename(image)} is detached from ${device.device}.`);
+    run.say(l10n.t("{0} is detached from {1}.", basename(image), device.device));
   }
 }
 

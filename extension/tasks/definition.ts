@@ -1,12 +1,13 @@
 /* A task of type "diskloom", as package.json describes it for tasks.json. */
 import { isAbsolute, join } from "node:path";
 import * as v from "valibot";
+import { l10n } from "vscode";
 import { Failure } from "../helper/failure";
 
 export const TASK_TYPE = "diskloom";
 
 const wish = {
-  image: v.pipe(v.string(), v.nonEmpty("must not be empty")),
+  image: v.pipe(v.string(), v.nonEmpty(l10n.t("must not be empty"))),
   readOnly: v.optional(v.boolean()),
 };
 /** VS Code adds what all tasks have, so other fields are let pass. */
@@ -32,7 +33,9 @@ export function parseDefinition(definition: unknown, folder: string | undefined)
   const parsed = v.safeParse(Definition, definition);
   if (!parsed.success) {
     const [issue] = parsed.issues;
-    throw new Failure("invalid", `This task can't be run: ${v.getDotPath(issue) ?? "it"}: ${issue.message}`);
+    const place = v.getDotPath(issue);
+    const why = place === null ? issue.message : `${place}: ${issue.message}`;
+    throw new Failure("invalid", l10n.t("This task can't be run: {0}", why));
   }
   const found = parsed.output;
   const image = absolute(found.image, folder);
@@ -46,7 +49,7 @@ function absolute(path: string, folder: string | undefined): string {
     return path;
   }
   if (folder === undefined) {
-    throw new Failure("invalid", `${path} must be an absolute path: this task belongs to no folder.`);
+    throw new Failure("invalid", l10n.t("{0} must be an absolute path: this task belongs to no folder.", path));
   }
   return join(folder, path);
 }

@@ -13,7 +13,7 @@ const PRIORITY = 1;
 
 export function showAttachedStatus(model: DeviceModel): vscode.Disposable {
   const item = vscode.window.createStatusBarItem("diskloom.attached", vscode.StatusBarAlignment.Left, PRIORITY);
-  item.name = "Diskloom: Attached Images";
+  item.name = vscode.l10n.t("Diskloom: Attached Images");
   item.command = `${VIEW_ID}.focus`;
   const listening = model.onDidChange(() => {
     const images = model.devices
@@ -24,16 +24,16 @@ export function showAttachedStatus(model: DeviceModel): vscode.Disposable {
       item.hide();
       return;
     }
-    const count = images.length === 1 ? "1 image" : `${images.length} images`;
+    const count = images.length === 1 ? vscode.l10n.t("1 image") : vscode.l10n.t("{0} images", images.length);
     item.text = `$(database) ${count}`;
     item.tooltip = images
-      .map((device) => `${basename(device.backingFile)} is attached as ${labelOf(device)}`)
+      .map((device) => vscode.l10n.t("{0} is attached as {1}", basename(device.backingFile), labelOf(device)))
       .join("\n");
     item.accessibilityInformation = {
       label:
         images.length === 1
-          ? "Diskloom has 1 image attached. Show the devices."
-          : `Diskloom has ${images.length} images attached. Show the devices.`,
+          ? vscode.l10n.t("Diskloom has 1 image attached. Show the devices.")
+          : vscode.l10n.t("Diskloom has {0} images attached. Show the devices.", images.length),
     };
     item.show();
   });

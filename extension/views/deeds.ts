@@ -6,14 +6,14 @@ import type { ActionsOf } from "./layout";
 import type { Action, Deed, Target } from "./messages";
 
 const commands = {
-  attach: { id: "diskloom.attach", title: "Attach as Loop Device" },
-  attachAndMount: { id: "diskloom.attachAndMount", title: "Attach and Mount" },
-  detach: { id: "diskloom.detach", title: "Detach" },
-  unmountAndDetach: { id: "diskloom.unmountAndDetach", title: "Unmount and Detach" },
-  flush: { id: "diskloom.flush", title: "Flush" },
-  mount: { id: "diskloom.mount", title: "Mount" },
-  unmount: { id: "diskloom.unmount", title: "Unmount" },
-  rescan: { id: "diskloom.rescan", title: "Rescan Partitions" },
+  attach: { id: "diskloom.attach", title: vscode.l10n.t("Attach as Loop Device") },
+  attachAndMount: { id: "diskloom.attachAndMount", title: vscode.l10n.t("Attach and Mount") },
+  detach: { id: "diskloom.detach", title: vscode.l10n.t("Detach") },
+  unmountAndDetach: { id: "diskloom.unmountAndDetach", title: vscode.l10n.t("Unmount and Detach") },
+  flush: { id: "diskloom.flush", title: vscode.l10n.t("Flush") },
+  mount: { id: "diskloom.mount", title: vscode.l10n.t("Mount") },
+  unmount: { id: "diskloom.unmount", title: vscode.l10n.t("Unmount") },
+  rescan: { id: "diskloom.rescan", title: vscode.l10n.t("Rescan Partitions") },
 } satisfies Partial<Record<Deed, { id: string; title: string }>>;
 export type CommandDeed = keyof typeof commands;
 

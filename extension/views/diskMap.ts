@@ -61,13 +61,20 @@ export function registerDiskMap(
       const description = kind === "loop" ? device.backingFile : device.table.map(({ type }) => type).join(", ");
       return { label, description, target: deviceTarget(device) };
     });
-    const image = { label: "Image File...", description: "", target: undefined };
-    const placeHolder = "Choose a device or an image";
-    const picked = await vscode.window.showQuickPick([...devices, image], { title: "Show Disk Map", placeHolder });
+    const image = { label: vscode.l10n.t("Image File..."), description: "", target: undefined };
+    const placeHolder = vscode.l10n.t("Choose a device or an image");
+    const picked = await vscode.window.showQuickPick([...devices, image], {
+      title: vscode.l10n.t("Show Disk Map"),
+      placeHolder,
+    });
     if (picked?.target) {
       show(picked.target);
     } else if (picked) {
-      const [file] = (await vscode.window.showOpenDialog({ title: "Show Disk Map", openLabel: "Show" })) ?? [];
+      const [file] =
+        (await vscode.window.showOpenDialog({
+          title: vscode.l10n.t("Show Disk Map"),
+          openLabel: vscode.l10n.t("Show"),
+        })) ?? [];
       await (file && showFor(file));
     }
   }
@@ -91,7 +98,7 @@ export function registerDiskMap(
         // VS Code gives it the file's own name and icon. It isn't among `open`: the user asked for it in this very tab.
         resolveCustomEditor({ uri }, panel) {
           if (uri.scheme !== "file") {
-            throw new Error("This is not a file on this machine, so there is no disk map of it.");
+            throw new Error(vscode.l10n.t("This is not a file on this machine, so there is no disk map of it."));
           }
           new MapPanel(panel, { kind: "image", path: uri.fsPath }, context);
         },

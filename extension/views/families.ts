@@ -1,4 +1,5 @@
 /* What contents and partition types are called, and which of them look alike in the disk map. */
+import { l10n } from "vscode";
 import type { Content } from "../../helper/protocol";
 import type { Family } from "./messages";
 
@@ -34,12 +35,12 @@ export function familyOf({ kind, type }: Content): Family {
 /** What is on a device, in a word or two: "ext4", "GPT", "Unknown". */
 export function contentText({ kind, type }: Content): string {
   if (kind === "empty") {
-    return "Empty";
+    return l10n.t("Empty");
   }
   if (kind === "partitionTable") {
     return type === "dos" ? "MBR" : type.toUpperCase();
   }
-  return type === "ambivalent" ? "Several signatures" : type || "Unknown";
+  return type === "ambivalent" ? l10n.t("Several signatures") : type || l10n.t("Unknown");
 }
 
 /** Types of partitions as libblkid writes them: GUIDs of a GPT, numbers of an MBR. */

@@ -25,10 +25,10 @@ export function suggestInstallation(client: HelperClient, state: vscode.Memento)
 }
 
 async function suggest(): Promise<void> {
-  const message =
-    "Diskloom's root helper runs from the extension's folder, where any program of yours can change it. Installed, it " +
-    "belongs to root, and only that copy becomes root.";
-  const button = "Install Privileged Helper...";
+  const message = vscode.l10n.t(
+    "Diskloom's root helper runs from the extension's folder, where any program of yours can change it. Installed, it belongs to root, and only that copy becomes root.",
+  );
+  const button = vscode.l10n.t("Install Privileged Helper...");
   if ((await vscode.window.showInformationMessage(message, button)) === button) {
     await vscode.commands.executeCommand("diskloom.installHelper");
   }

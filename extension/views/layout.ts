@@ -1,5 +1,6 @@
 /* From a device or an inspected image to the segments of its disk map. Nothing here knows VS Code. */
 import { basename } from "node:path";
+import { l10n } from "vscode";
 import type { Content, Device, MapperDevice, Mount, Partition, Result } from "../../helper/protocol";
 import { faultsOf } from "../devices/faults";
 import { contentText, familyOf, isExtended, isOfMbr, purposeOf } from "./families";
@@ -66,7 +67,7 @@ function diskOf(device: Device): Disk {
 
 function layoutOf(disk: Disk, around: Surroundings): Layout {
   if (disk.size === 0) {
-    return { segments: [], notices: [{ level: "info", text: "There is nothing in it: it has 0 bytes." }] };
+    return { segments: [], notices: [{ level: "info", text: l10n.t("There is nothing in it: it has 0 bytes.") }] };
   }
   const notices = faultNotices(disk);
   const { content, partitions } = disk;
@@ -79,7 +80,7 @@ function layoutOf(disk: Disk, around: Surroundings): Layout {
   const segments = partitionSegments(disk, inside, around);
   if (outside.length > 0) {
     const names = outside.map(({ name }) => name).join(", ");
-    notices.push({ level: "info", text: `Used as a whole, past its partitions, by ${names}.` });
+    notices.push({ level: "info", text: l10n.t("Used as a whole, past its partitions, by {0}.", names) });
   }
   notices.push(...oddityNotice(segments));
   if (content.kind === "partitionTable") {
@@ -94,7 +95,7 @@ const MOST_SAID = 4;
 function oddityNotice(segments: readonly Segment[]): Notice[] {
   const odd = oddOnes(segments);
   const said = odd.slice(0, MOST_SAID).map(({ title, oddities }) => `${title}: ${oddities.join(" ")}`);
-  const more = odd.length > MOST_SAID ? [`And ${odd.length - MOST_SAID} more.`] : [];
+  const more = odd.length > MOST_SAID ? [l10n.t("And {0} more.", odd.length - MOST_SAID)] : [];
   return odd.length > 0 ? [{ level: "warning", text: [...said, ...more].join(" ") }] : [];
 }
 
@@ -156,7 +157,7 @@ function holderSegment(node: string, path: string, room: number, around: Surroun
   const device = around.devices.get(node);
   if (!device) {
     const title = basename(node);
-    const content = "Unknown";
+    const content = l10n.t("Unknown");
     return [{ ...nothing, id, kind: "holder", family: "other", device: node, title, content, start: null, size: room }];
   }
   const disk = diskOf(device);
@@ -288,10 +289,14 @@ function odditiesOf({ partition }: Node, disk: Disk, partitions: readonly Partit
   const said: string[] = [];
   if (overlapped.length > 0) {
     const numbers = overlapped.map(({ number }) => number).join(", ");
-    said.push(`Overlaps partition${overlapped.length > 1 ? "s" : ""} ${numbers}.`);
+    said.push(
+      overlapped.length === 1
+        ? l10n.t("Overlaps partition {0}.", numbers)
+        : l10n.t("Overlaps partitions {0}.", numbers),
+    );
   }
   if (start + size > disk.size) {
-    said.push("Reaches past the end: the image was cut short.");
+    said.push(l10n.t("Reaches past the end: the image was cut short."));
   }
   return said.concat(faultsOf(partition));
 }
@@ -314,10 +319,10 @@ function partitionSegment(
     family: extended ? "extended" : familyOf(content),
     number,
     device,
-    title: device ? basename(device) : `Partition ${number}`,
+    title: device ? basename(device) : l10n.t("Partition {0}", number),
     name: partition.name,
     label: extended ? "" : content.label,
-    content: extended ? "Extended" : contentText(content),
+    content: extended ? l10n.t("Extended") : contentText(content),
     purpose: extended ? "" : purposeOf(partition.type),
     uuid: content.uuid || partition.uuid,
     start: partition.start,
@@ -338,7 +343,7 @@ function usedOf(mounts: readonly Mount[]): Segment["used"] {
 }
 
 function freeSegment({ start, size }: Extent, path: string): Segment {
-  const words = { title: "Free space", content: "Free" };
+  const words = { title: l10n.t("Free space"), content: l10n.t("Free") };
   return { ...nothing, ...words, id: `${path}free@${start}`, kind: "free", family: "free", start, size };
 }
 

@@ -127,5 +127,5 @@ export class MapPanel implements vscode.Disposable {
 }
 
 export function titleOf(path: string): string {
-  return `Disk Map: ${path.slice(path.lastIndexOf("/") + 1)}`;
+  return vscode.l10n.t("Disk Map: {0}", path.slice(path.lastIndexOf("/") + 1));
 }

@@ -10,19 +10,22 @@ export function resourceRoots(extensionUri: vscode.Uri): vscode.Uri[] {
 export function pageOf(webview: vscode.Webview, extensionUri: vscode.Uri): string {
   const style = webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, "media/diskMap.css"));
   const script = webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, "dist/diskMap.js"));
+  // "<" would be able to end the element.
+  const words = JSON.stringify(vscode.l10n.bundle ?? {}).replaceAll("<", "\\u003c");
   const nonce = randomBytes(16).toString("base64");
   const policy = `default-src 'none'; style-src ${webview.cspSource}; script-src 'nonce-${nonce}'`;
   return `<!DOCTYPE html>
-<html lang="en">
+<html lang="${vscode.env.language}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Disk Map</title>
+<title>${vscode.l10n.t("Disk Map")}</title>
 <link rel="stylesheet" href="${style}">
 </head>
 <body>
 <main id="map"></main>
+<script id="words" type="application/json">${words}</script>
 <script nonce="${nonce}" src="${script}"></script>
 </body>
 </html>`;

@@ -1,5 +1,6 @@
 /* What a disk map shows of its device or image at the moment. */
 import { basename } from "node:path";
+import { env, l10n } from "vscode";
 import type { Device, LoopDevice, MapperDevice } from "../../helper/protocol";
 import { formatSize } from "../devices/format";
 import { labelOf, type Use, useOf } from "../devices/items";
@@ -47,11 +48,13 @@ async function pictureOfDevice(target: Target & { kind: "device" }, { model, dee
   const loop = device.kind === "loop" ? device : undefined;
   if (device.content.kind === "partitionTable" && device.partitions.length === 0 && device.damaged !== "both") {
     const [action] = loop ? deeds.offered("rescan") : [];
-    const text = "The kernel knows of no partitions on it. Those in its table, if there are any, show after a rescan.";
+    const text = l10n.t(
+      "The kernel knows of no partitions on it. Those in its table, if there are any, show after a rescan.",
+    );
     notices.push({ level: "info", text, ...(action && { action }) });
   }
   if (loop?.backingFileDeleted) {
-    const text = "The image was deleted or replaced. Its data goes when the device is detached.";
+    const text = l10n.t("The image was deleted or replaced. Its data goes when the device is detached.");
     notices.unshift({ level: "warning", text });
   }
   return {
@@ -74,11 +77,11 @@ function goneDevice({ device, image }: Target & { kind: "device" }, model: Devic
   const name = basename(device);
   const notice: Notice = {
     level: model.failure === undefined ? "info" : "error",
-    text: model.failure ?? `${name} isn't there any more: it was detached or removed.`,
+    text: model.failure ?? l10n.t("{0} isn't there any more: it was detached or removed.", name),
     action:
       model.failure === undefined && image
-        ? { deed: "showImageMap", title: `Show Map of ${basename(image)}` }
-        : { deed: "retry", title: "Try Again" },
+        ? { deed: "showImageMap", title: l10n.t("Show Map of {0}", basename(image)) }
+        : { deed: "retry", title: l10n.t("Try Again") },
   };
   return { title: name, path: image, facts: [], notices: [notice], actions: [], segments: [] };
 }
@@ -89,15 +92,19 @@ function factsOf(device: Device): string[] {
 
 function loopFacts({ sectorSize, readOnly, offset }: LoopDevice): string[] {
   return [
-    `${sectorSize}-byte sectors`,
-    ...(readOnly ? ["read-only"] : []),
-    ...(offset > 0 ? [`from byte ${offset.toLocaleString("en")} of the image`] : []),
+    l10n.t("{0}-byte sectors", sectorSize),
+    ...(readOnly ? [l10n.t("read-only")] : []),
+    ...(offset > 0 ? [l10n.t("from byte {0} of the image", offset.toLocaleString(env.language))] : []),
   ];
 }
 
 function mapperFacts({ table, readOnly, suspended }: MapperDevice): string[] {
   const types = [...new Set(table.map(({ type }) => type))].join(", ");
-  return [...(types ? [types] : []), ...(readOnly ? ["read-only"] : []), ...(suspended ? ["suspended"] : [])];
+  return [
+    ...(types ? [types] : []),
+    ...(readOnly ? [l10n.t("read-only")] : []),
+    ...(suspended ? [l10n.t("suspended")] : []),
+  ];
 }
 
 async function pictureOfImage(path: string, { client, model, deeds }: Studio): Promise<Picture> {
@@ -108,8 +115,8 @@ async function pictureOfImage(path: string, { client, model, deeds }: Studio): P
     const { segments, notices } = layoutOfImage(inspected, title);
     const attached = attachedTo(path, model);
     if (attached) {
-      const text = `It is attached as ${labelOf(attached)}.`;
-      const action = { deed: "showDeviceMap", title: `Show Map of ${labelOf(attached)}` } as const;
+      const text = l10n.t("It is attached as {0}.", labelOf(attached));
+      const action = { deed: "showDeviceMap", title: l10n.t("Show Map of {0}", labelOf(attached)) } as const;
       notices.push({ level: "info", text, action });
     }
     return {
@@ -120,7 +127,7 @@ async function pictureOfImage(path: string, { client, model, deeds }: Studio): P
       segments,
     };
   } catch (error) {
-    return { ...empty, notices: [{ ...explained(error), action: { deed: "retry", title: "Try Again" } }] };
+    return { ...empty, notices: [{ ...explained(error), action: { deed: "retry", title: l10n.t("Try Again") } }] };
   }
 }
 
@@ -139,9 +146,11 @@ export function targetOfAttached(path: string, model: DeviceModel): Target | und
 function explained(error: unknown): Notice {
   const message = error instanceof Error ? error.message : String(error);
   const advice: Partial<Record<Failure["reason"], string>> = {
-    notFound: "Once it is there again, so is its map.",
-    notPermitted: "Diskloom looks at images with your own rights: give yourself the right to read it, as by chmod.",
-    kernel: "The log may tell more (Diskloom: Show Log).",
+    notFound: l10n.t("Once it is there again, so is its map."),
+    notPermitted: l10n.t(
+      "Diskloom looks at images with your own rights: give yourself the right to read it, as by chmod.",
+    ),
+    kernel: l10n.t("The log may tell more (Diskloom: Show Log)."),
   };
   const more = error instanceof Failure ? advice[error.reason] : advice.kernel;
   return { level: "error", text: [message, more].filter(Boolean).join(" ") };

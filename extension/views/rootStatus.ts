@@ -8,14 +8,18 @@ const PRIORITY = 0;
 
 export function showRootStatus(client: HelperClient): vscode.Disposable {
   const item = vscode.window.createStatusBarItem("diskloom.root", vscode.StatusBarAlignment.Left, PRIORITY);
-  item.name = "Diskloom: Helper as Root";
-  item.text = "$(shield) Diskloom: root";
+  item.name = vscode.l10n.t("Diskloom: Helper as Root");
+  item.text = vscode.l10n.t("$(shield) Diskloom: root");
   item.command = "diskloom.helperMenu";
   const listening = client.onDidChangeRoot((info) => {
     void vscode.commands.executeCommand("setContext", "diskloom.root", info !== undefined);
     if (info && !thisMachine.isRoot()) {
-      item.tooltip = `Diskloom's helper runs as root (process ${info.pid}) for ${info.caller.name}. Click to stop or restart it.`;
-      item.accessibilityInformation = { label: "Diskloom's helper runs as root. Stop or restart it." };
+      item.tooltip = vscode.l10n.t(
+        "Diskloom's helper runs as root (process {0}) for {1}. Click to stop or restart it.",
+        info.pid,
+        info.caller.name,
+      );
+      item.accessibilityInformation = { label: vscode.l10n.t("Diskloom's helper runs as root. Stop or restart it.") };
       item.show();
     } else {
       item.hide();

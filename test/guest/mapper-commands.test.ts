@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { CommandContext } from "../../extension/commands/context";
-import { failureOf } from "../../extension/helper/failure";
 import type { Device, LoopDevice, MapperDevice, Method, Params } from "../../helper/protocol";
 import { TestHelper } from "../helper";
 import { ScriptedWindow } from "./scripted-window";
@@ -43,6 +42,7 @@ describe("commands for mapper devices", () => {
         model.devices = (await helper.request("devices/list", {})).devices;
       },
     };
+    const { failureOf } = await import("../../extension/helper/failure");
     const client = {
       // As the extension's session sends it: with a token for progress where progress is wanted.
       request: (method: Method, params: Params<Method>, { progress }: { progress?: unknown } = {}) =>

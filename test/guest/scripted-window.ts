@@ -3,6 +3,7 @@
  * just what the commands for mapper devices ask for.
  */
 import { Module } from "node:module";
+import { translator } from "../../extension/views/translator";
 
 /** What the script answers to a question, by the words in it; a function gets the items to choose from. */
 export type Answer = string | ((items: readonly { label: string; description?: string }[]) => unknown);
@@ -59,7 +60,9 @@ export class ScriptedWindow {
       ThemeColor: class {},
       MarkdownString: Text,
       ProgressLocation: { Notification: 15 },
+      l10n: { t: translator({}) },
       env: {
+        language: "en",
         clipboard: {
           writeText: async (text: string) => {
             this.clipboard = text;

@@ -71,8 +71,15 @@ for (const { target, native, machine, libc } of packages) {
         names.filter((name) => !expected.some((pattern) => pattern.test(name))),
         [],
       );
-      for (const name of ["extension/package.json", "extension/dist/extension.js", "extension/dist/helper.js"]) {
-        assert.ok(names.includes(name), `${name} is missing`);
+      for (const name of [
+        "package.json",
+        "package.nls.json",
+        "package.nls.de.json",
+        "l10n/bundle.l10n.de.json",
+        "dist/extension.js",
+        "dist/helper.js",
+      ]) {
+        assert.ok(names.includes(`extension/${name}`), `${name} is missing`);
       }
     });
 

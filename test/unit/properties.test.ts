@@ -147,7 +147,7 @@ test("those of a mapper device, a partition and a mount", () => {
     partitionProperties(partition),
     /^\/dev\/loop3p1\n\nPartition 1\n.*\n\nMounted at \/run\/media\/me\/root\n/s,
   );
-  assert.match(mountProperties(root), /^\/run\/media\/me\/root\n\nMount\n {2}File system {2}ext4\n/);
+  assert.match(mountProperties(root), /^\/run\/media\/me\/root\n\nMount point\n {2}File system {2}ext4\n/);
 });
 
 test("what is wrong with it, in a word", () => {

@@ -9,6 +9,7 @@ import { basename, join } from "node:path";
 import test from "node:test";
 import { root } from "../helper";
 import { MiB, run, Workshop } from "../images";
+import { englishManifest } from "../manifest";
 import { loopOf, loops, mountsOf } from "./loops";
 import { newWindow, type Person } from "./seat";
 import { setStage } from "./stage";
@@ -170,7 +171,7 @@ test("the walkthrough has a picture for each step, and its links lead somewhere"
 });
 
 test("its pictures are there", () => {
-  const { contributes } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const { contributes } = JSON.parse(englishManifest());
   const commands: string[] = contributes.commands.map(({ command }: { command: string }) => command);
   for (const { description, media } of contributes.walkthroughs[0].steps) {
     assert.match(readFileSync(join(root, media.svg), "utf8"), /^<svg /);

@@ -1,10 +1,9 @@
 /* A folder that the user doesn't trust, and then does: VS Code's restricted mode. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import test, { after, afterEach, before } from "node:test";
-import { root } from "../helper";
 import { MiB, Workshop } from "../images";
+import { englishManifest } from "../manifest";
 import { DevicesView } from "./devices-view";
 import { loopOf, loops, losetup, losetupDetach, releaseAllUnder } from "./loops";
 import { type Locator, loadServe, packaged, ROOMY, type Seat, type Served, takeSeat } from "./seat";
@@ -16,9 +15,7 @@ interface Contributed {
 }
 
 const shop = new Workshop();
-const manifest: { contributes: { commands: Contributed[] } } = JSON.parse(
-  readFileSync(join(root, "package.json"), "utf8"),
-);
+const manifest: { contributes: { commands: Contributed[] } } = JSON.parse(englishManifest());
 /** The titles of the commands that need root. */
 const needRoot = manifest.contributes.commands
   .filter(({ enablement }) => enablement.includes("isWorkspaceTrusted"))

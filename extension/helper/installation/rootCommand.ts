@@ -1,11 +1,12 @@
 /* What becomes root: what root has installed where it has, and never anything else then. */
+import { l10n } from "vscode";
 import { Failure } from "../failure";
 import type { Command } from "../runtime";
 import { flawOfInstalled, installedCommand, installedVersions } from "./installed";
 import { PLACES } from "./places";
 import { describe } from "./sound";
 
-const AGAIN = "Installing it again (“Diskloom: Install Privileged Helper...”) puts that right.";
+const AGAIN = l10n.t("Installing it again (“Diskloom: Install Privileged Helper...”) puts that right.");
 
 /**
  * @param own the helper in the extension's folder
@@ -42,5 +43,5 @@ function looked<T>(look: () => T): T {
 }
 
 function refusal(reason: string): Failure {
-  return new Failure("notPrivileged", `Diskloom's installed helper isn't safe to run as root: ${reason}`);
+  return new Failure("notPrivileged", l10n.t("Diskloom's installed helper isn't safe to run as root: {0}", reason));
 }

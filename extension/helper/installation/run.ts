@@ -1,6 +1,7 @@
 /* Having the program that installs run as root, by the same ways as a helper. */
 import { join } from "node:path";
 import * as v from "valibot";
+import { l10n } from "vscode";
 import { Failure } from "../failure";
 import { type Command, nodeCommand } from "../runtime";
 import { StartError, type Way } from "../way";
@@ -50,7 +51,11 @@ export async function runInstaller(way: Way, programs: string, deed: Deed): Prom
 /** @throws Failure where it ended in a problem */
 export function doneOf(outcome: Outcome, deed: Deed): string {
   if ("problem" in outcome) {
-    throw new Failure("kernel", `The privileged helper couldn't be ${deed}ed. ${outcome.problem}`);
+    const what =
+      deed === "install"
+        ? l10n.t("The privileged helper couldn't be installed.")
+        : l10n.t("The privileged helper couldn't be uninstalled.");
+    throw new Failure("kernel", `${what} ${outcome.problem}`);
   }
   return outcome.done;
 }

@@ -1,5 +1,6 @@
 /// <reference lib="dom" />
 /* The bar: a list of segments side by side, each with a button to point at and, in it, the bar of what it contains. */
+import { l10n } from "vscode";
 import { formatSize } from "../../devices/format";
 import type { Segment } from "../messages";
 import { widths } from "../widths";
@@ -49,7 +50,7 @@ function makeItem(segment: Segment, faces: Map<string, HTMLButtonElement>): HTML
     "div",
     { class: "box" },
     face,
-    isContainer ? makeList(children, `In ${nameOf(segment)}`, faces) : undefined,
+    isContainer ? makeList(children, l10n.t("In {0}", nameOf(segment)), faces) : undefined,
   );
   return element(
     "li",
@@ -74,7 +75,7 @@ function makeFace(segment: Segment): HTMLButtonElement {
     { class: "text" },
     element("span", { class: "first" }, badge, element("span", { class: "name" }, nameOf(segment))),
     element("span", { class: "about" }, about),
-    percent === undefined ? undefined : element("span", { class: "about used" }, `${percent} % used`),
+    percent === undefined ? undefined : element("span", { class: "about used" }, l10n.t("{0} % used", percent)),
   );
   return element(
     "button",

@@ -1,5 +1,6 @@
 /// <reference lib="dom" />
 /* What stands above the bar: of what it is the map, what can be done with it, and what is to be said of it. */
+import { l10n } from "vscode";
 import type { Action, Family, Notice, Picture, Segment } from "../messages";
 import { element } from "./dom";
 import { familyNames, flattened } from "./words";
@@ -21,7 +22,7 @@ export function makeHeader({ title, path, facts, actions }: Picture, act: (actio
 }
 
 export function makeNotice({ level, text, action }: Notice, act: (action: Action) => void): HTMLElement {
-  const names = { info: "Information", warning: "Warning", error: "Error" };
+  const names = { info: l10n.t("Information"), warning: l10n.t("Warning"), error: l10n.t("Error") };
   const sign = element("span", { class: "sign", "aria-hidden": "true" }, level === "info" ? "i" : "!");
   return element(
     "div",

@@ -1,6 +1,7 @@
 /// <reference lib="dom" />
 /* The disk map's page: draws each picture that the host sends, and tells it which buttons are pressed. */
 import * as v from "valibot";
+import { l10n } from "vscode";
 import { type Action, type Picture, type Segment, type Target, type ToHost, ToPage } from "../messages";
 import { type Bar, makeBar } from "./bar";
 import { element } from "./dom";
@@ -55,7 +56,7 @@ function draw(picture: Picture): void {
 }
 
 function drawSegments({ title, segments }: Picture, focused: string | undefined): HTMLElement[] {
-  const bar = makeBar(segments, `Segments of ${title}`);
+  const bar = makeBar(segments, l10n.t("Segments of {0}", title));
   const table = makeTable(segments, ({ deed }, segment) =>
     vscode.postMessage({ type: "act", deed, segment: segment.id }),
   );

@@ -1,5 +1,6 @@
 /// <reference lib="dom" />
 /* The table below the bar: a row for each segment. */
+import { l10n } from "vscode";
 import { formatSize, sizeInFull } from "../../devices/format";
 import type { Action, Segment } from "../messages";
 import { element } from "./dom";
@@ -20,9 +21,9 @@ interface Column {
 }
 
 const columns: Column[] = [
-  { title: "Name", className: "name", optional: true, text: ({ name }) => name },
+  { title: l10n.t("Name"), className: "name", optional: true, text: ({ name }) => name },
   {
-    title: "Content",
+    title: l10n.t("Content"),
     className: "content",
     optional: false,
     text: (segment) =>
@@ -31,22 +32,22 @@ const columns: Column[] = [
         .join(" · "),
   },
   {
-    title: "Start",
+    title: l10n.t("Start"),
     className: "size",
     optional: true,
     text: ({ start }) => (start === null ? "" : formatSize(start)),
     hint: ({ start }) => (start === null ? "" : sizeInFull(start)),
   },
   {
-    title: "Size",
+    title: l10n.t("Size"),
     className: "size",
     optional: false,
     text: ({ size }) => formatSize(size),
     hint: ({ size }) => sizeInFull(size),
   },
-  { title: "Used", className: "size used", optional: true, text: unbroken },
-  { title: "Mounted at", className: "mount", optional: true, text: ({ mountedAt }) => mountedAt.join(", ") },
-  { title: "Note", className: "mount", optional: true, text: ({ oddities }) => oddities.join(" ") },
+  { title: l10n.t("Used"), className: "size used", optional: true, text: unbroken },
+  { title: l10n.t("Mounted at"), className: "mount", optional: true, text: ({ mountedAt }) => mountedAt.join(", ") },
+  { title: l10n.t("Note"), className: "mount", optional: true, text: ({ oddities }) => oddities.join(" ") },
 ];
 
 /** How full it is, to be broken before the bracket only. */
@@ -63,10 +64,10 @@ export function makeTable(segments: readonly Segment[], act: (action: Action, se
   const head = element(
     "tr",
     {},
-    element("th", { scope: "col" }, "Segment"),
+    element("th", { scope: "col" }, l10n.t("Segment")),
     ...shown.map(({ title, className }) => element("th", { scope: "col", class: className }, title)),
     hasActions
-      ? element("th", { scope: "col", class: "actions" }, element("span", { class: "unseen" }, "Actions"))
+      ? element("th", { scope: "col", class: "actions" }, element("span", { class: "unseen" }, l10n.t("Actions")))
       : undefined,
   );
   for (const { segment, depth } of all) {
@@ -99,7 +100,7 @@ export function makeTable(segments: readonly Segment[], act: (action: Action, se
   const root = element(
     "table",
     {},
-    element("caption", { class: "unseen" }, "All segments"),
+    element("caption", { class: "unseen" }, l10n.t("All segments")),
     element("thead", {}, head),
     element("tbody", {}, ...rows.values()),
   );

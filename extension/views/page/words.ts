@@ -1,4 +1,5 @@
 /* Segments in words: what is read aloud, shown on hover, and listed in the table. */
+import { l10n } from "vscode";
 import { formatSize, sizeInFull } from "../../devices/format";
 import type { Family, Segment } from "../messages";
 
@@ -8,14 +9,14 @@ export const familyNames: Record<Family, string> = {
   btrfs: "Btrfs",
   fat: "FAT, exFAT",
   ntfs: "NTFS",
-  swap: "Swap",
-  packed: "Read-only image",
-  crypto: "Encrypted",
+  swap: l10n.t("Swap"),
+  packed: l10n.t("Read-only image"),
+  crypto: l10n.t("Encrypted"),
   volume: "RAID, LVM",
-  extended: "Extended partition",
-  other: "Other or unknown",
-  empty: "Empty",
-  free: "Free space",
+  extended: l10n.t("Extended partition"),
+  other: l10n.t("Other or unknown"),
+  empty: l10n.t("Empty"),
+  free: l10n.t("Free space"),
 };
 
 /** What its bar says first. */
@@ -25,7 +26,7 @@ export function nameOf({ kind, name, label, title, number, purpose }: Segment): 
 }
 
 export function contentOf({ content, label }: Segment): string {
-  return label ? `${content} “${label}”` : content;
+  return label ? l10n.t("{0} “{1}”", content, label) : content;
 }
 
 export function usedPercent({ used }: Segment): number | undefined {
@@ -40,16 +41,16 @@ export function usedText(segment: Segment): string {
 export function details(segment: Segment): [name: string, value: string][] {
   const { kind, device, name, purpose, uuid, start, size, used, mountedAt, oddities } = segment;
   const rows: [string, string | false][] = [
-    ["Device", device],
-    ["Name", name],
-    ["Content", kind !== "free" && contentOf(segment)],
-    ["Type", purpose],
+    [l10n.t("Device"), device],
+    [l10n.t("Name"), name],
+    [l10n.t("Content"), kind !== "free" && contentOf(segment)],
+    [l10n.t("Type"), purpose],
     ["UUID", uuid],
-    ["Start", start !== null && sizeInFull(start)],
-    ["Size", sizeInFull(size)],
-    ["Used", used !== null && `${usedText(segment)} of ${formatSize(used.total)}`],
-    ["Mounted at", mountedAt.join(", ")],
-    ["Note", oddities.join(" ")],
+    [l10n.t("Start"), start !== null && sizeInFull(start)],
+    [l10n.t("Size"), sizeInFull(size)],
+    [l10n.t("Used"), used !== null && l10n.t("{0} of {1}", usedText(segment), formatSize(used.total))],
+    [l10n.t("Mounted at"), mountedAt.join(", ")],
+    [l10n.t("Note"), oddities.join(" ")],
   ];
   return rows.filter((row): row is [string, string] => row[1] !== false && row[1] !== "");
 }
@@ -64,10 +65,10 @@ export function spoken(segment: Segment): string {
     kind !== "free" && contentOf(segment),
     purpose,
     formatSize(size),
-    start !== null && `starts at ${formatSize(start)}`,
-    used !== null && `${usedText(segment)} used`,
-    mountedAt.length > 0 && `mounted at ${mountedAt.join(", ")}`,
-    inside > 0 && `contains ${inside}`,
+    start !== null && l10n.t("starts at {0}", formatSize(start)),
+    used !== null && l10n.t("{0} used", usedText(segment)),
+    mountedAt.length > 0 && l10n.t("mounted at {0}", mountedAt.join(", ")),
+    inside > 0 && l10n.t("contains {0}", inside),
     ...oddities,
   ]
     .filter(Boolean)
