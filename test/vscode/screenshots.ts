@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { root } from "../helper";
 import { MiB, run, Workshop } from "../images";
 import { DevicesView } from "./devices-view";
+import { takeFeatureScreenshots } from "./featureScreenshots";
 import { loopOf, releaseAllUnder } from "./loops";
 import { type Person, type Served, takeSeat } from "./seat";
 import { until } from "./until";
@@ -12,7 +13,7 @@ const MOUNT = "/mnt/rootfs";
 const SIDE_BAR = 600;
 const CLIP = { x: 0, y: 28, width: 52 + SIDE_BAR, height: 310 };
 
-/** @param folder gets devices-dark.png and devices-light.png */
+/** @param folder gets devices-dark.png, devices-light.png and those of single features */
 export async function takeScreenshots(served: Served, folder: string): Promise<void> {
   const shop = new Workshop();
   mkdirSync(folder, { recursive: true });
@@ -48,6 +49,13 @@ export async function takeScreenshots(served: Served, folder: string): Promise<v
       const place = name === "high-contrast" ? join(root, "test/vscode/shots") : folder;
       await person.page.screenshot({ path: join(place, `devices-${name}.png`), clip: CLIP, animations: "disabled" });
     }
+    await person.page.emulateMedia({ colorScheme: "dark", forcedColors: "none" });
+    await person.page.locator(themeSelector.dark).waitFor();
+    await person.does("pictures of single features", async () => {
+      const image = shop.path("rootfs.img");
+      const used = await until("the device that is mounted", () => loopOf(image));
+      await takeFeatureScreenshots(person, { disk: "disk.img", used }, folder);
+    });
   } finally {
     await browser.close();
     await releaseAllUnder(shop.folder);
