@@ -99,7 +99,7 @@ function nodeTests(tier) {
 }
 
 /** Of the kernel tier, what is about the helper alone: under emulation that takes minutes, and finds nothing else. */
-const OWN = ["limits.test.js", "protocol.test.js"];
+const OWN = ["audit", "installed", "limits", "old-kernel", "protocol"].map((name) => `${name}.test.js`);
 
 /** @returns {Promise<Count>} */
 async function guestTests() {
