@@ -1,7 +1,6 @@
-/* The status bar says so as long as a helper runs that is root where VS Code itself isn't. */
+/* The status bar says so as long as a helper runs that is root. */
 import * as vscode from "vscode";
 import type { HelperClient } from "../helper/client";
-import { thisMachine } from "../helper/machine";
 
 /** Right of the images that are attached. */
 const PRIORITY = 0;
@@ -13,7 +12,7 @@ export function showRootStatus(client: HelperClient): vscode.Disposable {
   item.command = "diskloom.helperMenu";
   const listening = client.onDidChangeRoot((info) => {
     void vscode.commands.executeCommand("setContext", "diskloom.root", info !== undefined);
-    if (info && !thisMachine.isRoot()) {
+    if (info) {
       item.tooltip = vscode.l10n.t(
         "Diskloom's helper runs as root (process {0}) for {1}. Click to stop or restart it.",
         info.pid,
