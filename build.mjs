@@ -123,7 +123,8 @@ async function buildTests() {
         name,
       ) && !name.includes("node_modules"),
   );
-  const hasVsCode = (/** @type {string} */ name) => /^(vscode|bench)\/|-commands\.test\.ts$/.test(name);
+  // Those that VS Code loads, or that bring a window of their own; the others get the words alone.
+  const hasVsCode = (/** @type {string} */ name) => /^vscode\/suite\/|inVsCode|-commands\.test\.ts$/.test(name);
   const tests = {
     ...common,
     outbase: "test",
