@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { Family } from "../../extension/views/messages";
 import { MiB, run, type Workshop } from "../images";
 import { loopOf, losetup, losetupDetach, mountsOf } from "./loops";
-import type { Seat } from "./seat";
+import { mapFrame, type Page } from "./map-frame";
 import { setStage } from "./stage";
 import { until } from "./until";
 
@@ -21,8 +21,6 @@ start=9MiB, size=50MiB, type=5
 5 : size=20MiB, type=83
 6 : size=10MiB, type=82
 `;
-
-type Page = Awaited<ReturnType<Seat["person"]["webview"]>>;
 
 const stage = setStage(
   "disk-map",
@@ -61,25 +59,7 @@ async function mapOfImage(name: string): Promise<Page> {
   return shownMap(name);
 }
 
-/** The map that is in front, by its heading: what VS Code calls the frame depends on how it was opened. */
-async function shownMap(name: string): Promise<Page> {
-  return until(`the map of ${name}`, async () => {
-    for (const frame of stage.seat.person.page.frames()) {
-      // A frame may go away while it is looked at: it is not the one, then.
-      const said = await frame.evaluate(() => document.querySelector("#map h1")?.textContent).catch(() => undefined);
-      if (said === name && (await isInFront(frame))) {
-        return frame;
-      }
-    }
-    return undefined;
-  });
-}
-
-async function isInFront(frame: Page): Promise<boolean> {
-  const element = await frame.parentFrame()?.frameElement();
-  return (await element?.isVisible()) === true;
-}
-
+const shownMap = (name: string) => mapFrame(stage.seat.person, name);
 const notice = (page: Page, text: string | RegExp) => page.locator(".notice").getByText(text);
 /** What a screen reader says of the segments, in their order. */
 const labels = (page: Page) =>

@@ -11,6 +11,7 @@ import { root } from "../helper";
 import { MiB, run, Workshop } from "../images";
 import { englishManifest } from "../manifest";
 import { loopOf, loops, mountsOf } from "./loops";
+import { mapFrame } from "./map-frame";
 import { newWindow, type Person } from "./seat";
 import { setStage } from "./stage";
 import { until } from "./until";
@@ -53,19 +54,6 @@ function inImage(): string {
   return run("debugfs", ["-R", "cat hostname", part]);
 }
 
-/** The disk map that is shown, by its heading. */
-function mapIn({ page }: Person): Promise<ReturnType<typeof page.mainFrame>> {
-  return until("the disk map", async () => {
-    for (const frame of page.frames()) {
-      // A frame may go away while it is looked at: it is not the one, then.
-      if ((await frame.evaluate(() => document.querySelector("#map h1")?.textContent).catch(() => "")) === IMAGE) {
-        return frame;
-      }
-    }
-    return undefined;
-  });
-}
-
 /** What the status bar says of attached images. */
 const status = ({ page }: Person) => page.locator(".statusbar .statusbar-item", { hasText: /^\s*\d+ images?\s*$/ });
 
@@ -102,7 +90,7 @@ test("an image is looked into, changed, flushed and let go of, without reading a
     await person.openView("Explorer");
     // What is in the image, and what can be done with it.
     await person.contextMenu(person.treeItem(IMAGE), "Show Disk Map");
-    const map = await mapIn(person);
+    const map = await mapFrame(person, IMAGE);
     await picture(person, "disk-map");
     await map.getByRole("button", { name: "Attach and Mount" }).click();
     const toast = await person.toast(`${IMAGE} is mounted at`);
