@@ -6,6 +6,7 @@ import * as vscode from "vscode";
 import type { User } from "../../helper/protocol";
 import { Failure } from "../helper/failure";
 import type { CommandContext } from "./context";
+import { copy } from "./copy";
 import { type ProcessDetails, processDetails } from "./processDetails";
 import { type NextStep, showFailure } from "./run";
 
@@ -85,9 +86,4 @@ async function choiceOf(context: CommandContext, user: User): Promise<Choice> {
 
 function inDetail({ commandLine, folder }: ProcessDetails): string {
   return folder === undefined ? commandLine : vscode.l10n.t("{0} (in {1})", commandLine, folder);
-}
-
-async function copy(text: string): Promise<void> {
-  await vscode.env.clipboard.writeText(text);
-  vscode.window.setStatusBarMessage(vscode.l10n.t("$(check) {0} copied", text), 5000);
 }

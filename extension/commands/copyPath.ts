@@ -2,12 +2,12 @@
 import * as vscode from "vscode";
 import { isItem, pathOf } from "../devices/items";
 import type { CommandContext } from "./context";
+import { copy } from "./copy";
 import { pickLoop } from "./pick";
 
 export async function copyPath(context: CommandContext, item?: unknown): Promise<void> {
   const path = isItem(item) ? pathOf(item) : (await pickLoop(context, vscode.l10n.t("Copy Path")))?.device;
   if (path !== undefined) {
-    await vscode.env.clipboard.writeText(path);
-    vscode.window.setStatusBarMessage(vscode.l10n.t("$(check) {0} copied", path), 5000);
+    await copy(path);
   }
 }
