@@ -40,6 +40,7 @@ vscode.postMessage({ type: "ready" });
 function draw(picture: Picture): void {
   const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.id : undefined;
   const scrolled = main.querySelector(".scroller")?.scrollLeft ?? 0;
+  const detailed = tooltip.shown;
   tooltip.hide();
   const said = picture.notices.map(({ text }) => text).join(" ");
   if (status.textContent !== said) {
@@ -49,13 +50,13 @@ function draw(picture: Picture): void {
   main.replaceChildren(
     makeHeader(picture, act),
     ...picture.notices.map((notice) => makeNotice(notice, act)),
-    ...(picture.segments.length > 0 ? drawSegments(picture, focused) : []),
+    ...(picture.segments.length > 0 ? drawSegments(picture, focused, detailed) : []),
   );
   fit();
   main.querySelector(".scroller")?.scrollTo({ left: scrolled });
 }
 
-function drawSegments({ title, segments }: Picture, focused: string | undefined): HTMLElement[] {
+function drawSegments({ title, segments }: Picture, focused: string | undefined, detailed: boolean): HTMLElement[] {
   const bar = makeBar(segments, l10n.t("Segments of {0}", title));
   const table = makeTable(segments, ({ deed }, segment) =>
     vscode.postMessage({ type: "act", deed, segment: segment.id }),
@@ -64,8 +65,15 @@ function drawSegments({ title, segments }: Picture, focused: string | undefined)
   fit = () => bar.fit(scroller.clientWidth - scrollerPadding);
   walkable([...bar.faces.values()], focused ?? selected);
   connect(bar, table, segments);
-  // Once it is in the page, it can have the focus again.
-  queueMicrotask(() => focused !== undefined && bar.faces.get(focused)?.focus());
+  // Once it is in the page, it can have the focus again; its details only if nobody had sent them away.
+  queueMicrotask(() => {
+    if (focused !== undefined) {
+      bar.faces.get(focused)?.focus();
+    }
+    if (!detailed) {
+      tooltip.hide();
+    }
+  });
   return [scroller, makeLegend(segments), element("div", { class: "rows" }, table.root)];
 }
 

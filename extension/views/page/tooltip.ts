@@ -11,12 +11,17 @@ export class Tooltip {
   // What it says is in the buttons' labels, too: nobody needs to hear it twice.
   readonly #box = element("div", { class: "tooltip", "aria-hidden": "true", hidden: "" });
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #frame = 0;
 
   constructor() {
     document.body.append(this.#box);
     document.addEventListener("keydown", ({ key }) => key === "Escape" && this.hide());
     document.addEventListener("scroll", () => this.hide(), { capture: true, passive: true });
     this.#box.addEventListener("mouseleave", () => this.hide());
+  }
+
+  get shown(): boolean {
+    return !this.#box.hidden;
   }
 
   attach(face: HTMLElement, segment: Segment): void {
@@ -31,16 +36,25 @@ export class Tooltip {
     });
     face.addEventListener("focus", () => {
       if (face.matches(":focus-visible")) {
-        // Focus may scroll the bar, which would take it away again.
-        requestAnimationFrame(() => requestAnimationFrame(() => face.matches(":focus") && this.#show(face, segment)));
+        this.#afterNextFrame(() => face.matches(":focus") && this.#show(face, segment));
       }
     });
     face.addEventListener("blur", () => this.hide());
   }
 
+  /** Takes it away, and what was about to show it, too. */
   hide(): void {
     clearTimeout(this.#timer);
+    cancelAnimationFrame(this.#frame);
     this.#box.hidden = true;
+  }
+
+  /** Focus may scroll the bar, which would take it away again. */
+  #afterNextFrame(show: () => void): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = requestAnimationFrame(show);
+    });
   }
 
   #show(face: HTMLElement, segment: Segment): void {
