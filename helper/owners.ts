@@ -10,7 +10,7 @@ import { Problem } from "./problem";
 
 const FOLDER = "/run/diskloom";
 
-const Entry = v.object({ uid: v.number(), identity: v.string() });
+const Entry = v.object({ uid: v.number(), identity: v.string(), after: v.optional(v.number()) });
 
 /**
  * What tells a device's present attachment from any before and after it: the kernel's sequence number or, before Linux
@@ -23,12 +23,27 @@ export interface Attachment {
   backingDevnum: string;
 }
 
-function identityOf({ diskSequence, backingDevnum, backingInode }: Attachment): string {
-  return diskSequence === null ? `image ${backingDevnum} ${backingInode}` : `sequence ${diskSequence}`;
+function identityOf(attachment: Attachment): string {
+  return attachment.diskSequence === null ? imageOf(attachment) : `sequence ${attachment.diskSequence}`;
+}
+
+function imageOf({ backingDevnum, backingInode }: Attachment): string {
+  return `image ${backingDevnum} ${backingInode}`;
+}
+
+function isMeant({ identity, after }: v.InferOutput<typeof Entry>, attachment: Attachment): boolean {
+  return after === undefined
+    ? identity === identityOf(attachment)
+    : identity === imageOf(attachment) && (attachment.diskSequence ?? 0) > after;
 }
 
 function fileOf(device: string): string {
   return `${FOLDER}/${device.slice("/dev/".length).replaceAll("/", "-")}.json`;
+}
+
+/** Of its own, as replacing a file makes some file systems write the new one to disk. */
+function fileOfExpected(device: string): string {
+  return `${fileOf(device).slice(0, -".json".length)}.expected.json`;
 }
 
 /**
@@ -36,30 +51,52 @@ function fileOf(device: string): string {
  * is nobody's, and its user will be asked whether it is meant.
  */
 export function recordOwner(attachment: Attachment, caller: Caller): void {
+  const { device } = attachment;
+  write(device, fileOf(device), { uid: caller.uid, identity: identityOf(attachment) });
+  rmSync(fileOfExpected(device), { force: true });
+}
+
+/**
+ * As `recordOwner`, for what the caller is about to attach to this device, whose sequence number is not known yet: so
+ * that it is the caller's, too, where we are killed before we know.
+ *
+ * @param before the device as it is now, unbound, with the image that it will have
+ */
+export function expectOwner(before: Attachment, caller: Caller): void {
+  const { device, diskSequence: after } = before;
+  write(device, fileOfExpected(device), {
+    uid: caller.uid,
+    identity: imageOf(before),
+    ...(after !== null && { after }),
+  });
+}
+
+function write(device: string, file: string, entry: v.InferOutput<typeof Entry>): void {
   try {
-    write(attachment, caller);
+    mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
+    const draft = `${file}.${process.pid}`;
+    writeFileSync(draft, JSON.stringify(entry), { mode: 0o644 });
+    renameSync(draft, file);
   } catch (error) {
-    process.stderr.write(`Whose ${attachment.device} is can't be remembered: ${error}\n`);
+    process.stderr.write(`Whose ${device} is can't be remembered: ${error}\n`);
   }
 }
 
-function write(attachment: Attachment, caller: Caller): void {
-  mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
-  const file = fileOf(attachment.device);
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, JSON.stringify({ uid: caller.uid, identity: identityOf(attachment) }), { mode: 0o644 });
-  renameSync(draft, file);
-}
-
 export function forgetOwner(device: string): void {
-  rmSync(fileOf(device), { force: true });
+  for (const file of [fileOf(device), fileOfExpected(device)]) {
+    rmSync(file, { force: true });
+  }
 }
 
 /** The user who attached it through us; `undefined` where somebody else did. */
 export function ownerOf(attachment: Attachment): number | undefined {
+  return ownerIn(fileOf(attachment.device), attachment) ?? ownerIn(fileOfExpected(attachment.device), attachment);
+}
+
+function ownerIn(file: string, attachment: Attachment): number | undefined {
   try {
-    const entry = v.parse(Entry, JSON.parse(readFileSync(fileOf(attachment.device), "utf8")));
-    return entry.identity === identityOf(attachment) ? entry.uid : undefined;
+    const entry = v.parse(Entry, JSON.parse(readFileSync(file, "utf8")));
+    return isMeant(entry, attachment) ? entry.uid : undefined;
   } catch {
     // None there, or none of ours: nobody's then, which is the careful answer.
     return undefined;
@@ -74,7 +111,9 @@ export function ownerNamed(attachment: Attachment): { uid: number; name: string 
   const { device } = attachment;
   const identity = identityOf(attachment);
   // Most devices of a long list are nobody's: a look is cheaper than an error.
-  const stat = statSync(fileOf(device), { bigint: true, throwIfNoEntry: false });
+  const stat = [fileOf(device), fileOfExpected(device)]
+    .map((file) => statSync(file, { bigint: true, throwIfNoEntry: false }))
+    .find((stat) => stat !== undefined);
   if (!stat) {
     return undefined;
   }

@@ -18,6 +18,7 @@ const program = koffi.load(null);
 const functions = {
   open: program.func("int open(const char *path, int flags, unsigned int mode)"),
   close: program.func("int close(int fd)"),
+  faccessat: program.func("int faccessat(int folder, const char *path, int mode, int flags)"),
   ioctl: program.func("int ioctl(int fd, unsigned long request, void *argument)"),
   ioctlValue: program.func("ioctl", "int", ["int", "unsigned long", "long"]),
   flock: program.func("int flock(int fd, int operation)"),

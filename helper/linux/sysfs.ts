@@ -68,6 +68,29 @@ export function list(path: string): string[] {
   }
 }
 
+/** Where the disks of drivers stand that have no hardware; /sys/block links to here. */
+const VIRTUAL_DISKS = "/sys/devices/virtual/block";
+const O_DIRECTORY = 0o200000 as const;
+
+/**
+ * The disks of a driver that have an entry of this name in their folder. Looked up from the folder that they all stand
+ * in, as that costs a third of a lookup by path, and most loop devices of a machine are not bound.
+ */
+export function virtualDisksWith(entry: string, disk: RegExp): string[] {
+  const fd = attempt("open", [VIRTUAL_DISKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0], ["open", VIRTUAL_DISKS]);
+  if (fd < 0) {
+    absent(fd, VIRTUAL_DISKS);
+    return [];
+  }
+  try {
+    return list(VIRTUAL_DISKS).filter(
+      (name) => disk.test(name) && attempt("faccessat", [fd, `${name}/${entry}`, 0, 0], ["faccessat", name]) === 0,
+    );
+  } finally {
+    call("close", [fd], ["close", VIRTUAL_DISKS]);
+  }
+}
+
 /** The folder of a whole disk by its kernel name: "loop3". */
 export function diskFolder(name: string): string {
   return `/sys/block/${name}`;

@@ -1,10 +1,15 @@
 /*
  * Attaching an image: a transaction. The device is bound with autoclear while we hold it open, and autoclear is dropped
  * last of all. Whatever ends the helper before that, SIGKILL included, the kernel then detaches the device.
+ *
+ * Dropping autoclear freezes the device's queue, which takes the kernel 15 ms and more. Where LOOP_CONFIGURE leaves
+ * nothing to be done (atOnce.ts), it is the whole transaction: whatever ends the helper, the device is bound as it was
+ * asked for, and its user's, or not at all.
  */
 import { type Caller, type OpenedImage, openImage } from "../caller";
-import { probeSectorSize } from "../content/probe";
-import { deviceSize, sectorSize as sectorSizeOf } from "../linux/block";
+import { type Probed, probeSectorSize } from "../content/probe";
+import { deviceSize, diskSequence, sectorSize as sectorSizeOf } from "../linux/block";
+import { devnum } from "../linux/devnum";
 import { isErrno } from "../linux/errno";
 import { O_DIRECT, O_RDONLY, type OpenFile, openFile } from "../linux/file";
 import {
@@ -15,14 +20,16 @@ import {
   LO_FLAGS_PARTSCAN,
   LO_FLAGS_READ_ONLY,
 } from "../linux/loop";
-import { recordOwner } from "../owners";
+import { type Attachment, expectOwner, recordOwner } from "../owners";
 import { announcePartitions } from "../partition/announce";
 import { throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
 import type { CheckedParams, LoopDevice } from "../protocol";
 import type { Work } from "../work";
-import { noDirectIo, type Setup } from "./configure";
+import { contentAtOnce } from "./atOnce";
+import { noDirectIo, type Setup, withAutoclear } from "./configure";
 import { attachmentOf } from "./device";
+import { describeFresh } from "./fresh";
 import { hold } from "./held";
 import { refuseInUse } from "./inUse";
 import { copyToMemory } from "./memory";
@@ -59,7 +66,7 @@ export async function attach(wish: Wish, caller: Caller, work: Work, describe: D
 
   using image = wish.inMemory ? await copyToMemory(file, wish.path, size, work) : undefined;
   const readOnly = opened.image.readOnly;
-  const setup: Setup = {
+  const wished: Setup = {
     file: image ?? file,
     blockSize: await chooseSectorSize(wish, file, block),
     readOnly: wish.readOnly,
@@ -68,7 +75,7 @@ export async function attach(wish: Wish, caller: Caller, work: Work, describe: D
       offset: BigInt(wish.offset),
       sizeLimit: BigInt(wish.sizeLimit),
       flags:
-        LO_FLAGS_AUTOCLEAR |
+        (wish.autoclear ? LO_FLAGS_AUTOCLEAR : 0) |
         (readOnly ? LO_FLAGS_READ_ONLY : 0) |
         (wish.partitionScan ? LO_FLAGS_PARTSCAN : 0) |
         (wantsDirectIo(wish, file) ? LO_FLAGS_DIRECT_IO : 0),
@@ -76,11 +83,14 @@ export async function attach(wish: Wish, caller: Caller, work: Work, describe: D
     },
   };
   const extent: Extent = { image: stat, offset: wish.offset, sizeLimit: wish.sizeLimit, imageSize: size };
+  const content = wish.autoclear ? undefined : await contentAtOnce(wished, size);
+  const setup = content || wish.autoclear ? wished : withAutoclear(wished);
+  const expect = (loop: OpenFile) => expectOwner(toBecome(loop, wished.file), caller);
 
-  const taken = await take(wish, readOnly, setup, extent, work.signal);
+  const taken = await take(wish, readOnly, setup, extent, content ? expect : () => {}, work.signal);
   return "same" in taken
     ? await share(taken.same, describe)
-    : await finish(taken, wish, caller, setup, size, work.signal, describe);
+    : await finish({ ...taken, wish, caller, image: setup.file, content, size, signal: work.signal, describe });
 }
 
 async function share({ disk, loop, autoclear }: Overlap, describe: Describe): Promise<Attached> {
@@ -95,28 +105,34 @@ async function share({ disk, loop, autoclear }: Overlap, describe: Describe): Pr
   }
 }
 
-async function finish(
-  { disk, loop, lock }: Taken,
-  wish: Wish,
-  caller: Caller,
-  setup: Setup,
-  size: number,
-  signal: AbortSignal,
-  describe: Describe,
-): Promise<Attached> {
+interface Finishing extends Taken {
+  wish: Wish;
+  caller: Caller;
+  image: OpenFile;
+  /** What is on it, without partitions to be made known; `undefined` where that is still to be looked at. */
+  content: Probed | undefined;
+  /** The image's, in bytes. */
+  size: number;
+  signal: AbortSignal;
+  describe: Describe;
+}
+
+async function finish(taken: Finishing): Promise<Attached> {
+  const { disk, loop, lock, wish, caller, image, content, size, signal, describe } = taken;
   let keepOpen = false;
   try {
+    const info = getStatus(loop);
+    recordOwner(attachmentOf(loop.path, { loop, info }), caller);
     const reachable = Number(deviceSize(loop));
-    if (wish.partitionScan) {
+    if (wish.partitionScan && !content) {
       await announcePartitions(loop, disk);
     }
-    recordOwner(attachmentOf(loop.path, { loop, info: getStatus(loop) }), caller);
     throwIfCancelled(signal);
-    if (!wish.autoclear) {
-      const permanent = withFlag(getStatus(loop), LO_FLAGS_AUTOCLEAR, false);
-      await changeSettings(loop, permanent, underneath(setup.file), signal);
+    if (!wish.autoclear && (info.flags & LO_FLAGS_AUTOCLEAR) !== 0) {
+      await changeSettings(loop, withFlag(info, LO_FLAGS_AUTOCLEAR, false), underneath(image), signal);
     }
-    const device = await describe(disk);
+    const fresh = content && describeFresh(disk, loop, image.stat(), content, caller);
+    const device = fresh ?? (await describe(disk));
     keepOpen = wish.autoclear;
     return { device, shared: false, unreachableTail: (wish.sizeLimit || size - wish.offset) - reachable };
   } catch (error) {
@@ -124,10 +140,21 @@ async function finish(
     await clearFd(loop).catch(() => {});
     throw error;
   } finally {
-    // The lock first: closing a device that was open for writing makes udev look at it, and it must find it unlocked.
-    await lock[Symbol.asyncDispose]();
-    await (keepOpen ? hold(disk, loop) : loop[Symbol.asyncDispose]());
+    // Closing a device that was open for writing makes udev look at it, and it must find it unlocked.
+    lock.unlock();
+    await Promise.all([lock[Symbol.asyncDispose](), keepOpen ? hold(disk, loop) : loop[Symbol.asyncDispose]()]);
   }
+}
+
+/** A device that is about to be bound to an image. */
+function toBecome(loop: OpenFile, image: OpenFile): Attachment {
+  const { dev, ino } = image.stat();
+  return {
+    device: loop.path,
+    diskSequence: diskSequence(loop),
+    backingInode: Number(ino),
+    backingDevnum: devnum(dev),
+  };
 }
 
 function openedImage(caller: Caller, wish: Wish): Disposable & { image: OpenedImage } {

@@ -10,6 +10,7 @@ import {
   clearFd,
   configure,
   getStatus,
+  LO_FLAGS_AUTOCLEAR,
   LO_FLAGS_DIRECT_IO,
   LO_FLAGS_PARTSCAN,
   LO_FLAGS_READ_ONLY,
@@ -28,6 +29,12 @@ export interface Setup extends LoopConfig {
   directIo: boolean | "auto";
 }
 
+/** The setup of a device that is to go when it is closed, whoever closes it: until all is done. */
+export function withAutoclear(setup: Setup): Setup {
+  const { settings } = setup;
+  return { ...setup, settings: { ...settings, flags: settings.flags | LO_FLAGS_AUTOCLEAR } };
+}
+
 /** How far a device has come by `bind`: all set up by LOOP_CONFIGURE, or bare after LOOP_SET_FD. */
 export type Binding = "configured" | "bare";
 
@@ -39,9 +46,27 @@ export function isConfigureUsable(): boolean {
   return configureUsable;
 }
 
+// What LOOP_CONFIGURE has been seen to give, all of it, by `wishOf`.
+const proven = new Set<string>();
+
+/**
+ * Whether LOOP_CONFIGURE has given a device all of such a wish before, so that nothing is left to be done after it. It is
+ * looked at again all the same.
+ */
+export function isProven(setup: Setup): boolean {
+  return configureUsable && proven.has(wishOf(setup));
+}
+
+// All that decides what this kernel does with a wish; direct I/O depends on the file system and on the offset, too.
+function wishOf({ file, blockSize, directIo, readOnly, settings: { flags, offset, sizeLimit } }: Setup): string {
+  const wished = flags & ~LO_FLAGS_AUTOCLEAR;
+  return [file.stat().dev, blockSize, directIo, readOnly, wished, offset % 4096n, sizeLimit !== 0n].join();
+}
+
 /** For tests that play one kernel after another. */
 export function forgetKernel(): void {
   configureUsable = true;
+  proven.clear();
 }
 
 /**
@@ -88,8 +113,12 @@ export async function complete(
       const again = await settleDirectIo(loop, setup);
       if (again) {
         await clearFd(loop);
+        return withAutoclear(again);
       }
-      return again;
+      if (binding === "configured") {
+        proven.add(wishOf(setup));
+      }
+      return undefined;
     }
     if (binding === "bare") {
       throw new Problem("unsupported", `This kernel can't give ${setup.file.path} ${dropped}.`, { device: loop.path });
@@ -97,7 +126,7 @@ export async function complete(
     // What LOOP_CONFIGURE drops, the old calls may heed.
     configureUsable = false;
     await clearFd(loop);
-    return setup;
+    return withAutoclear(setup);
   } catch (error) {
     await clearFd(loop).catch(() => {});
     throw error;

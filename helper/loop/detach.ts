@@ -8,7 +8,7 @@
 import type { Caller } from "../caller";
 import { diskSequence } from "../linux/block";
 import { isErrno } from "../linux/errno";
-import { O_RDONLY, type OpenFile, openDevice } from "../linux/file";
+import type { OpenFile } from "../linux/file";
 import { clearFd, getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
 import { diskFolder, readNumber } from "../linux/sysfs";
 import { unmountAll } from "../mount/unmount";
@@ -49,7 +49,8 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
   try {
     await freeOfUsers(wish, disk, work);
     work.report("Writing what is not on the disk yet");
-    await orCancelled(writeDown(wish.device), work.signal);
+    // Where nobody waits for it any more, it goes on: the kernel keeps the device open for it.
+    await orCancelled(loop.sync(), work.signal);
     const wasHeld = await release(disk);
     try {
       outcome = await clear(loop, info, disk, wish, work.signal);
@@ -76,12 +77,6 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
     }
   }
   return outcome;
-}
-
-// By a descriptor of its own, which stays open for as long as it takes, even where nobody waits for it any more.
-async function writeDown(device: string): Promise<void> {
-  await using loop = await openDevice(device, O_RDONLY);
-  await loop.sync();
 }
 
 async function freeOfUsers({ device, whenBusy }: Wish, disk: string, work: Work): Promise<void> {

@@ -5,17 +5,15 @@ import { type Devnum, devnum } from "../linux/devnum";
 import { isErrno, KernelError } from "../linux/errno";
 import { O_PATH, O_RDONLY, type OpenFile, openAnything, openDevice } from "../linux/file";
 import { getStatus, LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_PARTSCAN, type LoopInfo } from "../linux/loop";
-import { devnumOf, diskFolder, list, readBytes, readNumber } from "../linux/sysfs";
+import { devnumOf, diskFolder, readBytes, readNumber, virtualDisksWith } from "../linux/sysfs";
 import type { LoopDevice } from "../protocol";
 
 /** A loop device without what is on it and around it. */
 export type LoopState = Omit<LoopDevice, "content" | "partitions" | "mounts" | "holders"> & { devnum: Devnum };
 
-/** The kernel's names of all loop devices, bound or not, by number. */
-function loopDisks(): string[] {
-  return list("/sys/block")
-    .filter((name) => /^loop\d+$/.test(name))
-    .sort((a, b) => numberIn(a) - numberIn(b));
+/** The kernel's names of the bound loop devices by number: they alone have a folder of the loop driver's. */
+function boundDisks(): string[] {
+  return virtualDisksWith("loop", /^loop\d+$/).sort((a, b) => numberIn(a) - numberIn(b));
 }
 
 /** The image of a device as /sys shows it; `undefined` where it isn't bound. */
@@ -31,7 +29,7 @@ export function isBound(disk: string): boolean {
 /** The images of all bound devices, as /sys shows them, by the devices' kernel names in the order of their numbers. */
 export function boundImages(): ReadonlyMap<string, Buffer> {
   const images = new Map<string, Buffer>();
-  for (const disk of loopDisks()) {
+  for (const disk of boundDisks()) {
     const shown = imageShown(disk);
     if (shown) {
       images.set(disk, shown);

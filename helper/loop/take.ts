@@ -38,6 +38,7 @@ type Try = (Taken & { binding: Binding }) | { same: Overlap } | "unsettled" | "l
  * Gets hold of a free device and binds it to the image, or of the one that has the same image already where that may be
  * shared.
  *
+ * @param announce called with each device before it is bound
  * @throws Problem overlap, busy where none can be had, and whatever the setup can't be
  */
 export async function take(
@@ -45,6 +46,7 @@ export async function take(
   readOnly: boolean,
   first: Setup,
   extent: Extent,
+  announce: (loop: OpenFile) => void,
   signal: AbortSignal,
 ): Promise<Taken | { same: Overlap }> {
   let setup = first;
@@ -59,7 +61,7 @@ export async function take(
         }
       }
       const number = await numberFor(wish.device, control, choice);
-      const grabbed = await grab(number, readOnly, setup);
+      const grabbed = await grab(number, readOnly, setup, announce);
       if (grabbed === "lost") {
         choice.lost(number);
       }
@@ -158,7 +160,12 @@ async function numberFor(device: string | undefined, control: OpenFile, choice: 
 }
 
 /** Binds the device of this number; "lost" where somebody else was quicker or it has to be another one. */
-async function grab(number: number, readOnly: boolean, setup: Setup): Promise<(Taken & { binding: Binding }) | "lost"> {
+async function grab(
+  number: number,
+  readOnly: boolean,
+  setup: Setup,
+  announce: (loop: OpenFile) => void,
+): Promise<(Taken & { binding: Binding }) | "lost"> {
   const disk = diskOf(number);
   const open: OpenFile[] = [];
   try {
@@ -170,6 +177,7 @@ async function grab(number: number, readOnly: boolean, setup: Setup): Promise<(T
     if (!lock.tryLock() || isBoundNow(loop) || (await forgetPartitions(loop, disk)) > 0) {
       return "lost";
     }
+    announce(loop);
     const binding = await bind(loop, setup);
     if (!binding) {
       return "lost";

@@ -6,7 +6,7 @@ import { describeLoop } from "../../helper/inventory";
 import { KernelError } from "../../helper/linux/errno";
 import { O_RDONLY, openFile } from "../../helper/linux/file";
 import { type Ioctl, interposeIoctl } from "../../helper/linux/libc";
-import { LOOP_CONTROL } from "../../helper/linux/loop";
+import { LO_FLAGS_AUTOCLEAR, LOOP_CONTROL } from "../../helper/linux/loop";
 import { attach } from "../../helper/loop/attach";
 import { forgetKernel, isConfigureUsable } from "../../helper/loop/configure";
 import { detach } from "../../helper/loop/detach";
@@ -327,14 +327,23 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
   });
 
   it("every error after the device is bound leaves it unbound", async () => {
-    for (const [call, nth] of [
+    for (const [call, nth, known = false] of [
       ["LOOP_GET_STATUS64", 2],
       ["LOOP_GET_STATUS64", 3],
       ["LOOP_GET_STATUS64", 4],
       ["LOOP_SET_STATUS64", 1],
       ["BLKGETSIZE64", 1],
       ["BLKSSZGET", 1],
+      ["LOOP_GET_STATUS64", 2, true],
+      ["LOOP_GET_STATUS64", 3, true],
+      ["LOOP_GET_STATUS64", 4, true],
+      ["BLKGETSIZE64", 1, true],
+      ["BLKSSZGET", 1, true],
     ] as const) {
+      forgetKernel();
+      if (known) {
+        await detached((await attached({ sizeLimit: 64 * KiB })).device);
+      }
       using _kernel = new Kernel(({ what }, count) => (what[0] === call && count >= nth ? "EIO" : undefined));
       await assert.rejects(attached({ sizeLimit: 64 * KiB }), (error: unknown) => {
         assert.ok(error instanceof KernelError && error.errno === "EIO", `${call} ${nth}: ${error}`);
@@ -366,6 +375,45 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
     assert.ok([0, 2].includes(steps.filter((step) => step.startsWith("BLKPG_ADD_PARTITION")).length));
     assert.ok(steps.slice(0, dropped).every((step) => step.endsWith(" 1")));
     assert.ok(!steps.slice(dropped + 1).some((step) => /SET|ADD|DEL|CLR/.test(step)), "only looked at after that");
+    await detached(device.device);
+  });
+
+  it("LOOP_CONFIGURE is all there is to it where it has given as much before and no partition is to be announced", async () => {
+    const disk = scene.workshop.disk("again.img", 16 * MiB, "label: gpt\nsize=4M\n");
+    const autoclear = async (path: string, more: Partial<Params<"loop/attach">> = {}) => {
+      using kernel = new Kernel(() => undefined);
+      const device = await attached({ path, ...more });
+      await detached(device.device);
+      assert.equal(device.autoclear, false);
+      const [configure] = kernel.ioctls.filter(isConfigure);
+      assert.ok(configure?.argument instanceof Uint8Array);
+      const dropped = kernel.calls.slice(0, kernel.calls.indexOf("LOOP_CLR_FD")).includes("LOOP_SET_STATUS64");
+      const bound = (Buffer.from(configure.argument).readUInt32LE(AT.flags) & LO_FLAGS_AUTOCLEAR) !== 0;
+      assert.equal(dropped, bound);
+      return bound;
+    };
+    assert.equal(await autoclear(path), true, "the first of its kind");
+    assert.equal(await autoclear(path), false, "the same again");
+    assert.equal(await autoclear(path, { sizeLimit: 64 * KiB }), true, "another wish");
+    assert.equal(await autoclear(path, { sizeLimit: 64 * KiB }), false, "the same again");
+    assert.equal(await autoclear(disk), true, "with partitions");
+    assert.equal(await autoclear(disk), true, "with partitions again");
+    assert.equal(await autoclear(disk, { partitionScan: false }), true, "without a scan");
+    assert.equal(await autoclear(disk, { partitionScan: false }), false, "without a scan again");
+  });
+
+  it("what LOOP_CONFIGURE gave before and doesn't give now is undone, and done the old way under autoclear", async () => {
+    await detached((await attached({ sizeLimit: 64 * KiB })).device);
+    using kernel = new Kernel((ioctl) =>
+      isConfigure(ioctl) ? changed(ioctl.argument, (bytes) => bytes.writeBigUInt64LE(0n, AT.sizeLimit)) : undefined,
+    );
+    const device = await attached({ sizeLimit: 64 * KiB });
+    assert.equal(device.size, 64 * KiB);
+    assert.equal(device.autoclear, false);
+    const flags = kernel.ioctls
+      .filter(({ what }) => what[0] === "LOOP_SET_STATUS64")
+      .map(({ argument }) => Buffer.from(argument as Uint8Array).readUInt32LE(FLAGS_IN_STATUS) & LO_FLAGS_AUTOCLEAR);
+    assert.deepEqual(flags, [LO_FLAGS_AUTOCLEAR, 0]);
     await detached(device.device);
   });
 

@@ -32,7 +32,12 @@ describe("SIGKILL of the helper", { concurrency: false }, () => {
     const outcomes = { none: 0, whole: 0 };
     let left = MOMENTS;
     const lane = async (index: number) => {
-      const path = scene.workshop.disk(`lane-${index}.img`, 8 * MiB, "label: dos\nsize=2M\n");
+      const name = `lane-${index}.img`;
+      // Without partitions, all attaches of a helper but the first are a single call to the kernel.
+      const partitioned = index % 2 === 0;
+      const path = partitioned
+        ? scene.workshop.disk(name, 8 * MiB, "label: dos\nsize=2M\n")
+        : scene.workshop.blank(name, 8 * MiB);
       while (left-- > 0) {
         const { known, unanswered } = await killAtRandom(path);
         const device = scene.bound().find((it) => imageOf(it) === path);
@@ -47,7 +52,7 @@ describe("SIGKILL of the helper", { concurrency: false }, () => {
           assert.equal(sys(device, "loop/sizelimit"), `${4 * MiB}`);
           assert.ok(known === device || unanswered === "attach", `${device} was not to be there`);
           // Where there is udev, it reads the table anew when the device was closed: for a moment no partition is there.
-          await until(() => sizeOf(`${device}p1`) === 2 * MiB, `${device}p1 whole`);
+          await until(() => sizeOf(`${device}p1`) === (partitioned ? 2 * MiB : undefined), `${device}p1 whole`);
           await scene.helper.request("loop/detach", { device });
           outcomes.whole++;
         }
