@@ -53,7 +53,7 @@ function fileOfExpected(device: string): string {
 export function recordOwner(attachment: Attachment, caller: Caller): void {
   const { device } = attachment;
   write(device, fileOf(device), { uid: caller.uid, identity: identityOf(attachment) });
-  rmSync(fileOfExpected(device), { force: true });
+  expectNobody(device);
 }
 
 /**
@@ -71,6 +71,11 @@ export function expectOwner(before: Attachment, caller: Caller): void {
   });
 }
 
+/** What was expected has not come to be. */
+export function expectNobody(device: string): void {
+  rmSync(fileOfExpected(device), { force: true });
+}
+
 function write(device: string, file: string, entry: v.InferOutput<typeof Entry>): void {
   try {
     mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
@@ -83,9 +88,8 @@ function write(device: string, file: string, entry: v.InferOutput<typeof Entry>)
 }
 
 export function forgetOwner(device: string): void {
-  for (const file of [fileOf(device), fileOfExpected(device)]) {
-    rmSync(file, { force: true });
-  }
+  rmSync(fileOf(device), { force: true });
+  expectNobody(device);
 }
 
 /** The user who attached it through us; `undefined` where somebody else did. */

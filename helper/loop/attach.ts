@@ -20,7 +20,7 @@ import {
   LO_FLAGS_PARTSCAN,
   LO_FLAGS_READ_ONLY,
 } from "../linux/loop";
-import { type Attachment, expectOwner, recordOwner } from "../owners";
+import { type Attachment, expectNobody, expectOwner, recordOwner } from "../owners";
 import { announcePartitions } from "../partition/announce";
 import { throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
@@ -35,7 +35,7 @@ import { refuseInUse } from "./inUse";
 import { copyToMemory } from "./memory";
 import type { Extent, Overlap } from "./overlap";
 import { changeSettings, underneath, withFlag } from "./settings";
-import { type Taken, take } from "./take";
+import { type Taken, take, type Witness } from "./take";
 import { describeAsItIs, servesAsItIs } from "./whole";
 
 export interface Attached {
@@ -85,9 +85,11 @@ export async function attach(wish: Wish, caller: Caller, work: Work, describe: D
   const extent: Extent = { image: stat, offset: wish.offset, sizeLimit: wish.sizeLimit, imageSize: size };
   const content = wish.autoclear ? undefined : await contentAtOnce(wished, size);
   const setup = content || wish.autoclear ? wished : withAutoclear(wished);
-  const expect = (loop: OpenFile) => expectOwner(toBecome(loop, wished.file), caller);
-
-  const taken = await take(wish, readOnly, setup, extent, content ? expect : () => {}, work.signal);
+  const witness: Witness = {
+    aboutToBind: (loop) => setup === wished && expectOwner(toBecome(loop, wished.file), caller),
+    givenUp: (loop) => expectNobody(loop.path),
+  };
+  const taken = await take(wish, readOnly, setup, extent, witness, work.signal);
   return "same" in taken
     ? await share(taken.same, describe)
     : await finish({ ...taken, wish, caller, image: setup.file, content, size, signal: work.signal, describe });

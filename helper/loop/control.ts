@@ -8,11 +8,16 @@
 import { isErrno } from "../linux/errno";
 import { O_RDWR, type OpenFile, openFile } from "../linux/file";
 import { LOOP_CONTROL } from "../linux/loop";
-import { retry, throwIfCancelled } from "../pause";
+import { pauseRandomly, throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
 
 // Nobody holds it for longer than a few milliseconds, and whoever does so is stuck.
 const LOCK_LIMIT = 30_000;
+/** The longest pause between two attempts, in milliseconds: as long as a few others keep it. */
+const LONGEST_PAUSE = 16;
+/** Who has waited for so many milliseconds tries more often, so that none waits for ever while others come and go. */
+const PATIENCE = 500;
+const SHORT_PAUSE = 2;
 
 export function openControl(): OpenFile {
   try {
@@ -37,16 +42,22 @@ export function withControl<T>(signal: AbortSignal, body: (control: OpenFile) =>
   const turn = last.then(async () => {
     throwIfCancelled(signal);
     using control = openControl();
-    await retry(() => (control.tryLock() ? true : undefined), {
-      limit: LOCK_LIMIT,
-      signal,
-      expired: () =>
-        new Problem("busy", `Another program has kept ${LOOP_CONTROL} locked for ${LOCK_LIMIT / 1000} seconds.`, {
-          users: [],
-        }),
-    });
+    await lock(control, signal);
     return await body(control);
   });
   last = turn.catch(() => {});
   return turn;
+}
+
+async function lock(control: OpenFile, signal: AbortSignal): Promise<void> {
+  const begun = performance.now();
+  while (!control.tryLock()) {
+    const waited = performance.now() - begun;
+    if (waited > LOCK_LIMIT) {
+      throw new Problem("busy", `Another program has kept ${LOOP_CONTROL} locked for ${LOCK_LIMIT / 1000} seconds.`, {
+        users: [],
+      });
+    }
+    await pauseRandomly(waited > PATIENCE ? SHORT_PAUSE : Math.min(LONGEST_PAUSE, 1 + waited), signal);
+  }
 }

@@ -3,6 +3,7 @@ import type { BigIntStats } from "node:fs";
 import type { Caller } from "../caller";
 import { type Probed, tableFaults } from "../content/probe";
 import type { OpenFile } from "../linux/file";
+import { partitionsOf } from "../linux/sysfs";
 import { ownerOf } from "../owners";
 import type { LoopDevice } from "../protocol";
 import { imageShown, stateOf } from "./state";
@@ -11,7 +12,7 @@ import { imageShown, stateOf } from "./state";
  * Describes it as `describeLoop` would, without looking around: nothing has been made of it yet.
  *
  * @param image what stat(2) says of the image that we have bound
- * @returns undefined where it has been taken off again
+ * @returns undefined where it isn't that simple: the kernel has found partitions, or the image was taken off again
  */
 export function describeFresh(
   disk: string,
@@ -22,7 +23,7 @@ export function describeFresh(
 ): LoopDevice | undefined {
   const shown = imageShown(disk);
   const state = shown && stateOf(disk, loop, shown, image.nlink > 0n ? image : undefined);
-  if (!state) {
+  if (!state || partitionsOf(disk).length > 0) {
     return undefined;
   }
   const { uid, name } = caller;

@@ -31,14 +31,18 @@ export interface Taken {
   lock: OpenFile;
 }
 
+/** Told of every device that is to be bound, and whether it has come to that. */
+export interface Witness {
+  aboutToBind(loop: OpenFile): void;
+  givenUp(loop: OpenFile): void;
+}
+
 /** What one try comes to, with the control device locked. */
 type Try = (Taken & { binding: Binding }) | { same: Overlap } | "unsettled" | "lost";
 
 /**
  * Gets hold of a free device and binds it to the image, or of the one that has the same image already where that may be
  * shared.
- *
- * @param announce called with each device before it is bound
  * @throws Problem overlap, busy where none can be had, and whatever the setup can't be
  */
 export async function take(
@@ -46,7 +50,7 @@ export async function take(
   readOnly: boolean,
   first: Setup,
   extent: Extent,
-  announce: (loop: OpenFile) => void,
+  witness: Witness,
   signal: AbortSignal,
 ): Promise<Taken | { same: Overlap }> {
   let setup = first;
@@ -61,7 +65,7 @@ export async function take(
         }
       }
       const number = await numberFor(wish.device, control, choice);
-      const grabbed = await grab(number, readOnly, setup, announce);
+      const grabbed = await grab(number, readOnly, setup, witness);
       if (grabbed === "lost") {
         choice.lost(number);
       }
@@ -73,7 +77,7 @@ export async function take(
     } else if ("same" in result) {
       return result;
     } else {
-      const again = await completed(result, setup, signal);
+      const again = await completed(result, setup, witness, signal);
       if (again === "done") {
         return result;
       }
@@ -164,7 +168,7 @@ async function grab(
   number: number,
   readOnly: boolean,
   setup: Setup,
-  announce: (loop: OpenFile) => void,
+  witness: Witness,
 ): Promise<(Taken & { binding: Binding }) | "lost"> {
   const disk = diskOf(number);
   const open: OpenFile[] = [];
@@ -177,8 +181,7 @@ async function grab(
     if (!lock.tryLock() || isBoundNow(loop) || (await forgetPartitions(loop, disk)) > 0) {
       return "lost";
     }
-    announce(loop);
-    const binding = await bind(loop, setup);
+    const binding = await bindBefore(witness, loop, setup);
     if (!binding) {
       return "lost";
     }
@@ -194,10 +197,24 @@ async function grab(
   }
 }
 
+async function bindBefore(witness: Witness, loop: OpenFile, setup: Setup): Promise<Binding | undefined> {
+  let binding: Binding | undefined;
+  witness.aboutToBind(loop);
+  try {
+    binding = await bind(loop, setup);
+    return binding;
+  } finally {
+    if (!binding) {
+      witness.givenUp(loop);
+    }
+  }
+}
+
 /** Has a bound device set up. @returns "done", or why it was given up: the setup to try with next, or "lost" */
 async function completed(
   { disk, loop, lock, binding }: Taken & { binding: Binding },
   setup: Setup,
+  witness: Witness,
   signal: AbortSignal,
 ): Promise<"done" | "lost" | Setup> {
   let kept = false;
@@ -212,6 +229,7 @@ async function completed(
     throw error;
   } finally {
     if (!kept) {
+      witness.givenUp(loop);
       await Promise.all([loop, lock].map((file) => file[Symbol.asyncDispose]()));
     }
   }

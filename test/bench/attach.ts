@@ -43,7 +43,7 @@ export async function attachInEngine(place: Workshop): Promise<Row> {
       return millisecondsIn(await spawned(floor, path, String(BATCH)));
     },
   });
-  return { what: "attach + detach in the engine", ours, against: "the same ioctls in C", theirs, aim: { times: 1.5 } };
+  return { what: "attach + detach in the engine", ours, against: "the same in C", theirs, aim: { times: 1.5 } };
 }
 
 export async function attachOverProtocol(place: Workshop): Promise<Row> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import * as v from "valibot";
 import { describeLoop } from "../../helper/inventory";
@@ -414,6 +415,27 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
       .filter(({ what }) => what[0] === "LOOP_SET_STATUS64")
       .map(({ argument }) => Buffer.from(argument as Uint8Array).readUInt32LE(FLAGS_IN_STATUS) & LO_FLAGS_AUTOCLEAR);
     assert.deepEqual(flags, [LO_FLAGS_AUTOCLEAR, 0]);
+    await detached(device.device);
+  });
+
+  it("whose a device will be is noted before it is bound, and not of one that is lost to somebody else", async () => {
+    await detached((await attached()).device);
+    const noted = (device: string) => existsSync(`/run/diskloom/${basename(device)}.expected.json`);
+    const before: boolean[] = [];
+    const tried: string[] = [];
+    using _kernel = new Kernel((ioctl, count) => {
+      if (isConfigure(ioctl)) {
+        tried.push(ioctl.what[1]);
+        before.push(noted(ioctl.what[1]));
+        return count === 1 ? "EBUSY" : undefined;
+      }
+      // A verification that fails: this one is given up as well.
+      return ioctl.what[0] === "BLKSSZGET" && tried.length === 2 ? "ENXIO" : undefined;
+    });
+    const device = await attached();
+    assert.deepEqual(before, [true, true, true]);
+    assert.deepEqual(tried.filter(noted), []);
+    assert.deepEqual(device.setUpBy, { uid: 0, name: "root" });
     await detached(device.device);
   });
 
