@@ -7,12 +7,15 @@
  */
 import { isErrno } from "../linux/errno";
 import { O_RDWR, type OpenFile, openFile } from "../linux/file";
+import { flockHolder } from "../linux/locks";
 import { LOOP_CONTROL } from "../linux/loop";
 import { pauseRandomly, throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
 
-// Nobody holds it for longer than a few milliseconds, and whoever does so is stuck.
+/** Nobody holds it for longer than a few milliseconds, and one who has kept it for so many is stuck. */
 const LOCK_LIMIT = 30_000;
+/** How often it is looked who holds it, in milliseconds. */
+const LOOK = 1000;
 /** The longest pause between two attempts, in milliseconds: as long as a few others keep it. */
 const LONGEST_PAUSE = 16;
 /** Who has waited for so many milliseconds tries more often, so that none waits for ever while others come and go. */
@@ -51,13 +54,20 @@ export function withControl<T>(signal: AbortSignal, body: (control: OpenFile) =>
 
 async function lock(control: OpenFile, signal: AbortSignal): Promise<void> {
   const begun = performance.now();
+  let [holder, since, looked] = [undefined as string | undefined, begun, begun];
   while (!control.tryLock()) {
-    const waited = performance.now() - begun;
-    if (waited > LOCK_LIMIT) {
+    const now = performance.now();
+    if (now - looked > LOOK) {
+      looked = now;
+      // Where many want it, each of them waits for all of the others: only one who keeps it is in the way.
+      const present = flockHolder(control);
+      [holder, since] = present === holder ? [holder, since] : [present, now];
+    }
+    if (now - since > LOCK_LIMIT) {
       throw new Problem("busy", `Another program has kept ${LOOP_CONTROL} locked for ${LOCK_LIMIT / 1000} seconds.`, {
         users: [],
       });
     }
-    await pauseRandomly(waited > PATIENCE ? SHORT_PAUSE : Math.min(LONGEST_PAUSE, 1 + waited), signal);
+    await pauseRandomly(now - begun > PATIENCE ? SHORT_PAUSE : Math.min(LONGEST_PAUSE, 1 + now - begun), signal);
   }
 }

@@ -55,23 +55,41 @@ export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
   return overlaps;
 }
 
+/** The image of a device, for as long as its sequence number is this one: it can't be given another without a new one. */
+const seen = new Map<string, { sequence: number; dev: bigint; ino: bigint }>();
+
 // By what can be told without opening the device: that would wait for whoever is just detaching it, for 100 ms and more
 // with the control device locked. A file at the path that /sys shows, not ours and of the device's size, is taken for
 // its image; it is another only where a program in another mount namespace has attached one of the same path and size.
 async function mayOverlap(disk: string, shown: Buffer, extent: Extent): Promise<boolean> {
   const folder = diskFolder(disk);
+  const sequence = readNumber(`${folder}/diskseq`); // since Linux 5.15
+  const before = seen.get(disk);
+  if (before && before.sequence === sequence && !isFile(before, extent.image)) {
+    return false;
+  }
   const offset = readNumber(`${folder}/loop/offset`) ?? 0;
   const sizeLimit = readNumber(`${folder}/loop/sizelimit`) ?? 0;
   if (!meets({ offset, sizeLimit }, extent)) {
     return false;
   }
   const file = await stat(shown, { bigint: true }).catch(() => undefined);
-  if (!file?.isFile() || (file.dev === extent.image.dev && file.ino === extent.image.ino)) {
+  if (!file?.isFile() || isFile(file, extent.image)) {
     return true;
   }
   const length = Number(file.size) - offset;
   const expected = Math.floor((sizeLimit > 0 ? Math.min(sizeLimit, length) : length) / SECTOR);
-  return readNumber(`${folder}/size`) !== expected;
+  if (readNumber(`${folder}/size`) !== expected) {
+    return true;
+  }
+  if (sequence !== undefined) {
+    seen.set(disk, { sequence, dev: file.dev, ino: file.ino });
+  }
+  return false;
+}
+
+function isFile(one: Pick<BigIntStats, "dev" | "ino">, other: Pick<BigIntStats, "dev" | "ino">): boolean {
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 function meets(one: { offset: number; sizeLimit: number }, extent: Extent): boolean {

@@ -3,7 +3,7 @@ import { linkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { after, before, beforeEach, describe, it } from "node:test";
 import type { Params } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
-import { KiB, MiB } from "../images";
+import { KiB, MiB, run } from "../images";
 import { attached, problem, Scene } from "./scene";
 
 describe("overlap", { concurrency: false }, () => {
@@ -69,6 +69,18 @@ describe("overlap", { concurrency: false }, () => {
     scene.workshop.blank(path.slice(scene.folder.length + 1), MiB);
     await attached(helper, { path });
     assert.equal(scene.bound().length, 3);
+  });
+
+  it("refuse: what a device was seen to have before is no word on the image that it has now", async () => {
+    const other = scene.workshop.blank("other.img", MiB);
+    const { device } = await attached(helper, { path: other });
+    // The helper has seen by now that it is another image's.
+    await attached(helper, { path });
+    await helper.request("loop/detach", { device });
+    await helper.request("loop/detach", { device: scene.bound()[0] ?? "" });
+    run("losetup", [device, path]);
+    await assert.rejects(helper.request("loop/attach", { path }), problem("overlap", { device }));
+    await attached(helper, { path: other });
   });
 
   it("share: hands back the same device for the same part and access", async () => {
