@@ -49,6 +49,26 @@ const koffiBesideTheBundle = {
   },
 };
 
+/**
+ * vscode-jsonrpc makes names of pipes with node:crypto, which we never ask it for: loading that takes longer than the
+ * library itself.
+ *
+ * @type {import("esbuild").Plugin}
+ */
+const cryptoWhenAsked = {
+  name: "crypto-when-asked",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^crypto$/ }, ({ importer }) =>
+      importer.includes("/node_modules/vscode-jsonrpc/") ? { path: "crypto", namespace: "when-asked" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "when-asked" }, () => ({
+      contents: ["randomUUID", "randomBytes"]
+        .map((name) => `exports.${name} = (...args) => require("node:crypto").${name}(...args);`)
+        .join("\n"),
+    }));
+  },
+};
+
 /** Ships the native files of the platforms whose packages npm has installed. */
 function copyNative() {
   const packages = join(root, "node_modules/@koromix");
@@ -98,7 +118,7 @@ async function buildProduct() {
       minifyWhitespace: true,
       minifySyntax: true,
       external: ["./native/*"],
-      plugins: [koffiBesideTheBundle],
+      plugins: [koffiBesideTheBundle, cryptoWhenAsked],
     }),
     // Runs in VS Code's web views.
     build({

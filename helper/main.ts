@@ -2,19 +2,11 @@
  * The helper: stdin and stdout in, server out. It is started by the extension, mostly through sudo, as
  * `helper.js --stdio`, and lives as long as its stdin.
  */
-import { setFlagsFromString } from "node:v8";
-
 // Before anything makes libuv start its threads: one waits for the kernel's events for good, and slow devices hold up
 // others.
 process.env.UV_THREADPOOL_SIZE ??= "16";
-// What a long list leaves behind is collected as it comes, rather than kept until there are 48 MiB of it.
-setFlagsFromString("--semi-space-growth-factor=1");
 
-import { identifyCaller } from "./caller";
-import { Changes } from "./changes";
-import { releaseUsed } from "./loop/held";
-import { DEVICES_CHANGED } from "./protocol";
-import { Server } from "./server";
+import { Session } from "./session";
 import { connect } from "./transport";
 
 /** As in sysexits.h: EX_USAGE, EX_SOFTWARE. */
@@ -32,18 +24,14 @@ function main(): void {
     if (!ending) {
       ending = true;
       // What is under way is finished or undone. Devices that are to go with us go when our descriptors are closed.
-      void server.settle().finally(() => process.exit(code));
+      void session.settle().finally(() => process.exit(code));
     }
   };
   const connection = connect(() => end(0));
-  const server = new Server(connection, identifyCaller(process.env), () => changes?.noticed(), end);
-  const changes = watchKernel(server, async () => {
-    await releaseUsed();
-    await connection.sendNotification(DEVICES_CHANGED, {});
-  });
+  // Most of what we are is loaded behind the first reply.
+  const serve = async () => (await import("./server")).serve(connection);
+  const session = new Session(connection, serve, end);
 
-  // Node can't exit while a thread waits for the kernel.
-  process.on("exit", () => changes?.[Symbol.dispose]());
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     process.on(signal, () => end(0));
   }
@@ -53,17 +41,6 @@ function main(): void {
     process.exit(SOFTWARE);
   });
   connection.listen();
-}
-
-/** Where the kernel gives no events (a container without a network of its own), the tree is refreshed by hand. */
-function watchKernel(server: Server, tell: () => Promise<void>): Changes | undefined {
-  const failed = (error: unknown) => server.log("warning", `No word of changes from the kernel: ${error}`);
-  try {
-    return new Changes(() => void tell().catch(failed), failed);
-  } catch (error) {
-    failed(error);
-    return undefined;
-  }
 }
 
 main();

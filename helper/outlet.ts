@@ -1,7 +1,8 @@
 /* Writing messages to a client that may not read them. */
-import { Message, StreamMessageWriter } from "vscode-jsonrpc/node";
+import type { Writable } from "node:stream";
+import { AbstractMessageWriter, Message, type MessageWriter } from "vscode-jsonrpc/node";
+import { DEVICES_CHANGED } from "./codes";
 import type { Outlet } from "./frames";
-import { DEVICES_CHANGED } from "./protocol";
 
 /** Messages that wait to be read by the client; with as many, no further request is looked at. */
 const MOST_WAITING = 64;
@@ -10,11 +11,20 @@ const MOST_WAITING = 64;
  * Answers wait as long as they have to, as there are no more of them than there were requests. Of what is told unasked,
  * nothing waits behind a full outlet: progress and log are of no use later. That devices changed is told once there
  * is room, and once is enough.
+ *
+ * A message is handed to the kernel at once and in one piece. The library's own writer takes a turn of the event loop
+ * before it, and two writes.
  */
-export class BoundedWriter extends StreamMessageWriter implements Outlet {
+export class BoundedWriter extends AbstractMessageWriter implements MessageWriter, Outlet {
   #waiting = 0;
   #missed: Message | undefined;
   #forRoom: (() => void)[] = [];
+
+  constructor(readonly stream: Writable) {
+    super();
+    stream.on("error", (error) => this.fireError(error));
+    stream.on("close", () => this.fireClose());
+  }
 
   get isFull(): boolean {
     return this.#waiting >= MOST_WAITING;
@@ -24,20 +34,33 @@ export class BoundedWriter extends StreamMessageWriter implements Outlet {
     this.#forRoom.push(callback);
   }
 
-  override async write(message: Message): Promise<void> {
+  async write(message: Message): Promise<void> {
     if (this.isFull && Message.isNotification(message)) {
       this.#missed = message.method === DEVICES_CHANGED ? message : this.#missed;
       return;
     }
     this.#waiting++;
     try {
-      await super.write(message);
+      await this.#send(Buffer.from(JSON.stringify(message)));
     } finally {
       this.#waiting--;
       if (!this.isFull) {
         this.#makeUp();
       }
     }
+  }
+
+  end(): void {
+    this.stream.end();
+  }
+
+  #send(content: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.stream.cork();
+      this.stream.write(`Content-Length: ${content.length}\r\n\r\n`, "latin1");
+      this.stream.write(content, (error) => (error ? reject(error) : resolve()));
+      this.stream.uncork();
+    });
   }
 
   #makeUp(): void {

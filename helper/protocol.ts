@@ -7,6 +7,8 @@
  */
 import * as v from "valibot";
 
+export { DEVICES_CHANGED, LOG_MESSAGE, PROBLEM_CODE } from "./codes";
+
 const bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const count = bytes;
 const text = v.pipe(
@@ -400,17 +402,10 @@ export type Result<M extends Method> = v.InferOutput<(typeof requests)[M]["resul
 
 // ── Notifications from the helper ──────────────────────────────────────────────────────────────────────────────────
 
-/** The kernel's picture changed, whoever changed it. At most one in 50 ms. */
-export const DEVICES_CHANGED = "devices/changed";
-export const LOG_MESSAGE = "log/message";
-
 export const LogMessage = v.object({ level: v.picklist(["error", "warning", "info", "debug"]), message: v.string() });
 export type LogMessage = v.InferOutput<typeof LogMessage>;
 
 // ── Errors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** The code of every error that is not JSON-RPC's own. */
-export const PROBLEM_CODE = 1;
 
 /**
  * Why a request was refused. `notPrivileged`: the helper needs to be root; `notPermitted`: the caller's own rights do

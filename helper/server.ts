@@ -1,8 +1,10 @@
 /* From a method to the engine: check, act for the caller, answer. */
+import { setFlagsFromString } from "node:v8";
 import * as v from "valibot";
-import { type CancellationToken, ErrorCodes, type MessageConnection, ResponseError } from "vscode-jsonrpc/node";
+import { ErrorCodes, type MessageConnection, ResponseError } from "vscode-jsonrpc/node";
 import { logDeed } from "./audit";
-import { type Caller, openImage } from "./caller";
+import { type Caller, identifyCaller, openImage } from "./caller";
+import { Changes } from "./changes";
 import { inspectImage } from "./content/inspect";
 import { info } from "./info";
 import { completeMapper, describeLoop, listDevices } from "./inventory";
@@ -11,6 +13,7 @@ import { detach } from "./loop/detach";
 import { diskOf, numberOf } from "./loop/device";
 import { flush } from "./loop/flush";
 import { findFree } from "./loop/free";
+import { releaseUsed } from "./loop/held";
 import { removeLoop } from "./loop/remove";
 import { resize } from "./loop/resize";
 import { update } from "./loop/update";
@@ -23,6 +26,7 @@ import { Cancelled } from "./pause";
 import { problemOf } from "./problem";
 import {
   type CheckedParams,
+  DEVICES_CHANGED,
   LOG_MESSAGE,
   type LogMessage,
   type Method,
@@ -31,21 +35,43 @@ import {
   type Result,
   requests,
 } from "./protocol";
+import type { Answer } from "./session";
 import type { Work } from "./work";
 
-// LSP's own codes, beside those of JSON-RPC.
-const SERVER_NOT_INITIALIZED = -32002;
+// LSP's own code, beside those of JSON-RPC.
 const REQUEST_CANCELLED = -32800;
-
-/** Requests under way at once; a client that wants more done is refused until some are. */
-const MOST_UNDER_WAY = 64;
 
 type Handlers = { [M in Method]: (params: CheckedParams<M>, work: Work) => Promise<Result<M>> };
 
-/** One client's session: it begins with `initialize`, and ends with `exit` or with the connection. */
-export class Server {
-  #state: "new" | "ready" | "shutDown" = "new";
-  readonly #underWay = new Map<Promise<unknown>, AbortController>();
+/**
+ * Begins to watch the kernel for the client. Before anything is answered: what a client is told can't be out of date
+ * without it being told that, too.
+ */
+export function serve(connection: MessageConnection): Answer {
+  // What a long list leaves behind is collected as it comes, rather than kept until there are 48 MiB of it.
+  setFlagsFromString("--semi-space-growth-factor=1");
+  const server = new Server(connection, identifyCaller(process.env), () => changes?.noticed());
+  const changes = watchKernel(server, async () => {
+    await releaseUsed();
+    await connection.sendNotification(DEVICES_CHANGED, {});
+  });
+  // Node can't exit while a thread waits for the kernel.
+  process.on("exit", () => changes?.[Symbol.dispose]());
+  return (method, params, signal) => server.answer(method, params, signal);
+}
+
+/** Where the kernel gives no events (a container without a network of its own), the tree is refreshed by hand. */
+function watchKernel(server: Server, tell: () => Promise<void>): Changes | undefined {
+  const failed = (error: unknown) => server.log("warning", `No word of changes from the kernel: ${error}`);
+  try {
+    return new Changes(() => void tell().catch(failed), failed);
+  } catch (error) {
+    failed(error);
+    return undefined;
+  }
+}
+
+class Server {
   readonly #handlers: Handlers;
 
   constructor(
@@ -53,57 +79,15 @@ export class Server {
     readonly caller: Caller,
     /** To be called after a change that the kernel makes no event of. */
     readonly changed: () => void,
-    readonly exit: (code: number) => void,
   ) {
     this.#handlers = handlersFor(caller, (level, message) => this.log(level, message));
-    connection.onRequest((method, params, token) => this.#track(method, params, token));
-    connection.onNotification("exit", () => exit(this.#state === "shutDown" ? 0 : 1));
-    // "initialized", "$/setTrace" and the like tell us nothing; notifications are never answered.
-    connection.onNotification(() => {});
   }
 
   log(level: LogMessage["level"], message: string): void {
     void this.connection.sendNotification(LOG_MESSAGE, { level, message }).catch(() => {});
   }
 
-  /** Has everything that is under way finished or undone, and waits for that. */
-  async settle(): Promise<void> {
-    for (const controller of this.#underWay.values()) {
-      controller.abort();
-    }
-    await Promise.allSettled(this.#underWay.keys());
-  }
-
-  #track(method: string, params: unknown, token: CancellationToken): Promise<unknown> {
-    if (this.#underWay.size >= MOST_UNDER_WAY) {
-      const message = `${MOST_UNDER_WAY} requests are under way already. Wait for some to end and try again.`;
-      throw new ResponseError<ProblemData>(PROBLEM_CODE, message, { reason: "busy", users: [] });
-    }
-    const controller = new AbortController();
-    token.onCancellationRequested(() => controller.abort());
-    if (token.isCancellationRequested) {
-      controller.abort();
-    }
-    const answer = this.#answer(method, params, controller.signal);
-    this.#underWay.set(answer, controller);
-    return answer.finally(() => this.#underWay.delete(answer));
-  }
-
-  async #answer(method: string, params: unknown, signal: AbortSignal): Promise<unknown> {
-    if (method === "initialize") {
-      this.#state = "ready";
-      return { capabilities: {}, serverInfo: { name: "diskloom-helper", version: DISKLOOM_VERSION } };
-    }
-    if (this.#state === "new") {
-      throw new ResponseError(SERVER_NOT_INITIALIZED, `"initialize" must come before "${method}".`);
-    }
-    if (this.#state === "shutDown") {
-      throw new ResponseError(ErrorCodes.InvalidRequest, `"${method}" came after "shutdown".`);
-    }
-    if (method === "shutdown") {
-      this.#state = "shutDown";
-      return null;
-    }
+  async answer(method: string, params: unknown, signal: AbortSignal): Promise<unknown> {
     if (!Object.hasOwn(requests, method)) {
       throw new ResponseError(ErrorCodes.MethodNotFound, `There is no method "${method.slice(0, 100)}".`);
     }

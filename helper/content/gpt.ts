@@ -23,6 +23,8 @@ const at = {
   entriesCrc: 88,
 } as const;
 
+// 128 entries of 128 bytes, as everybody writes them.
+const USUAL_ENTRY_BYTES = 16 * 1024;
 // Room for 128 times the 128 entries that everybody writes: who asks for more only wants to keep us reading.
 const MOST_ENTRY_BYTES = 2 * 1024 * 1024;
 
@@ -74,9 +76,10 @@ export async function gptFaults(
   range: { offset: number; size: number; sectorSize: number },
 ): Promise<GptFaults> {
   const lastLba = Math.floor(range.size / range.sectorSize) - 1;
-  const primary = await readCopy(file, range, 1);
+  // libblkid has just read it: it is still in memory.
+  const primary = await readCopy(range, 1, (position, length) => readAtOnce(file, position, length));
   // The backup is where the primary says, which is not the end of an image that has grown since.
-  const backup = await readCopy(file, range, primary?.sound ? primary.otherLba : lastLba);
+  const backup = await readCopy(range, primary?.sound ? primary.otherLba : lastLba, readerBackwards(file));
   const tableSize = primary ? (primary.otherLba + 1) * range.sectorSize : 0;
   const cutShort = tableSize > range.size && Number.isSafeInteger(tableSize) ? { tableSize } : {};
   if (primary?.sound && backup?.sound) {
@@ -85,17 +88,32 @@ export async function gptFaults(
   return { ...cutShort, damaged: primary?.sound ? "backup" : backup?.sound ? "primary" : "both" };
 }
 
+type Reader = (position: number, length: number) => Buffer | Promise<Buffer>;
+
+/** Reads at once what everybody has before a backup's header: its entries. */
+function readerBackwards(file: OpenFile): Reader {
+  let start = 0;
+  let bytes: Buffer = Buffer.alloc(0);
+  return async (position, length) => {
+    if (position < start || position + length > start + bytes.length) {
+      start = Math.max(0, position - USUAL_ENTRY_BYTES);
+      bytes = await readAt(file, start, position + length - start);
+    }
+    return bytes.subarray(position - start, position - start + length);
+  };
+}
+
 /** One copy if its header is whole; sound if it can be used. */
 async function readCopy(
-  file: OpenFile,
   range: { offset: number; size: number; sectorSize: number },
   lba: number,
+  read: Reader,
 ): Promise<{ otherLba: number; sound: boolean } | undefined> {
   const { offset, size, sectorSize } = range;
   if (lba < 1 || (lba + 1) * sectorSize > size) {
     return undefined;
   }
-  const sector = await readAt(file, offset + lba * sectorSize, sectorSize);
+  const sector = await read(offset + lba * sectorSize, sectorSize);
   if (!looksLikeHeader(sector)) {
     return undefined;
   }
@@ -121,6 +139,6 @@ async function readCopy(
   if (length > MOST_ENTRY_BYTES || entries + length > size) {
     return { otherLba, sound: false };
   }
-  const table = await readAt(file, offset + entries, length);
+  const table = await read(offset + entries, length);
   return { otherLba, sound: table.length === length && crc32(table) === header.readUInt32LE(at.entriesCrc) };
 }

@@ -205,14 +205,9 @@ function safeprobe(blkid: Functions, probe: unknown, file: OpenFile): Promise<nu
 }
 
 async function readTable(blkid: Functions, probe: unknown, type: string, uuid: string): Promise<FoundTable> {
-  const list = await whenRoom(
-    () =>
-      new Promise<unknown>((resolve, reject) => {
-        blkid.blkid_probe_get_partitions.async(probe, (error: unknown, found: unknown) =>
-          error ? reject(error) : resolve(found),
-        );
-      }),
-  );
+  // All of a GPT was read to check it, and the probe still has it. The tables of an MBR's logical partitions are
+  // scattered over the disk, and are only read now.
+  const list: unknown = type === "gpt" ? blkid.blkid_probe_get_partitions(probe) : await listPatiently(blkid, probe);
   const partitions: TablePartition[] = [];
   const count = list ? Number(blkid.blkid_partlist_numof_partitions(list)) : 0;
   for (let index = 0; index < count; index++) {
@@ -234,6 +229,17 @@ async function readTable(blkid: Functions, probe: unknown, type: string, uuid: s
     });
   }
   return { type, uuid, partitions: partitions.sort((a, b) => a.number - b.number) };
+}
+
+function listPatiently(blkid: Functions, probe: unknown): Promise<unknown> {
+  return whenRoom(
+    () =>
+      new Promise((resolve, reject) => {
+        blkid.blkid_probe_get_partitions.async(probe, (error: unknown, found: unknown) =>
+          error ? reject(error) : resolve(found),
+        );
+      }),
+  );
 }
 
 // Only tables with types of more than one byte have them as text (GPT, Mac).

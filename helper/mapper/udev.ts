@@ -6,7 +6,6 @@
  * A helper that is killed leaves the semaphore it waits on, as dmsetup would: it is of no consequence until the system
  * has too many, and `dmsetup udevcomplete_all` removes it.
  */
-import { randomInt } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type DmName, type DmStatus, dmFlags } from "../linux/dm";
@@ -102,7 +101,8 @@ function settle(control: DmControl, names: readonly DmName[]): void {
 function createCookie(): Semaphore | undefined {
   for (let attempt = 0; attempt < 100; attempt++) {
     try {
-      const semaphore = Semaphore.create((DM_COOKIE_MAGIC << DM_UDEV_FLAGS_SHIFT) | randomInt(1, 0x10000), 1);
+      const base = 1 + Math.floor(Math.random() * 0xffff);
+      const semaphore = Semaphore.create((DM_COOKIE_MAGIC << DM_UDEV_FLAGS_SHIFT) | base, 1);
       if (semaphore) {
         return semaphore;
       }
