@@ -55,6 +55,13 @@ export function forgetOwner(device: string): void {
   rmSync(fileOf(device), { force: true });
 }
 
+/** As `forgetOwner`, where others may have the device by now: what they note of it isn't ours to delete. */
+export function forgetOwnerOf(attachment: Attachment): void {
+  if (ownerOf(attachment) !== undefined) {
+    forgetOwner(attachment.device);
+  }
+}
+
 /** The user who attached it through us; `undefined` where somebody else did. */
 export function ownerOf(attachment: Attachment): number | undefined {
   try {
