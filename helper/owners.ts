@@ -92,6 +92,13 @@ export function forgetOwner(device: string): void {
   expectNobody(device);
 }
 
+/** As `forgetOwner`, where others may have the device by now: what they note of it isn't ours to delete. */
+export function forgetOwnerOf(attachment: Attachment): void {
+  if (ownerOf(attachment) !== undefined) {
+    forgetOwner(attachment.device);
+  }
+}
+
 /** The user who attached it through us; `undefined` where somebody else did. */
 export function ownerOf(attachment: Attachment): number | undefined {
   return ownerIn(fileOf(attachment.device), attachment) ?? ownerIn(fileOfExpected(attachment.device), attachment);

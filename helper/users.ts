@@ -124,18 +124,59 @@ interface Uses {
 
 async function processesUsing(numbers: ReadonlySet<Devnum>, uses: Uses): Promise<User[]> {
   const users: User[] = [];
-  const ownNamespace = await readlink("/proc/self/ns/mnt").catch(() => "");
-  const seenNamespaces = new Set([ownNamespace]);
-  for (const name of await readdir("/proc")) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) {
-      continue;
-    }
-    if ((await hasOpen(pid, numbers, uses)) || (await mountsElsewhere(pid, numbers, seenNamespaces))) {
+  const namespaces = await OtherNamespaces.begin();
+  for (const pid of await otherProcesses()) {
+    if (
+      (await hasOpen(pid, numbers, uses)) ||
+      (await namespaces.devicesMountedBy(pid)).some((device) => numbers.has(device))
+    ) {
       users.push({ kind: "process", pid, command: await commandOf(pid) });
     }
   }
   return users;
+}
+
+/** The devices that are mounted in other mount namespaces than ours, as far as those have a process that we may look at. */
+export async function devicesMountedElsewhere(): Promise<ReadonlySet<Devnum>> {
+  const namespaces = await OtherNamespaces.begin();
+  const found = new Set<Devnum>();
+  for (const pid of await otherProcesses()) {
+    for (const device of await namespaces.devicesMountedBy(pid)) {
+      found.add(device);
+    }
+  }
+  return found;
+}
+
+async function otherProcesses(): Promise<number[]> {
+  return (await readdir("/proc")).map(Number).filter((pid) => Number.isInteger(pid) && pid !== process.pid);
+}
+
+/** Other mount namespaces than ours, each looked into once. */
+class OtherNamespaces {
+  readonly #seen = new Set<string>();
+
+  static async begin(): Promise<OtherNamespaces> {
+    const namespaces = new OtherNamespaces();
+    namespaces.#seen.add(await readlink("/proc/self/ns/mnt").catch(() => ""));
+    return namespaces;
+  }
+
+  /** What a process sees mounted; nothing where it sees what we or another process do. */
+  async devicesMountedBy(pid: number): Promise<Devnum[]> {
+    const namespace = await readlink(`/proc/${pid}/ns/mnt`).catch(() => undefined);
+    if (namespace === undefined || this.#seen.has(namespace)) {
+      return [];
+    }
+    this.#seen.add(namespace);
+    try {
+      return readMounts(pid).flatMap((entry) => deviceUnder(entry) ?? []);
+    } catch {
+      // It ended meanwhile; another one in there has its turn.
+      this.#seen.delete(namespace);
+      return [];
+    }
+  }
 }
 
 async function hasOpen(pid: number, numbers: ReadonlySet<Devnum>, { openers, onMounts }: Uses): Promise<boolean> {
@@ -161,22 +202,6 @@ async function hasOpen(pid: number, numbers: ReadonlySet<Devnum>, { openers, onM
     const number = numberOfNode(path);
     return number !== undefined && numbers.has(number);
   });
-}
-
-async function mountsElsewhere(pid: number, numbers: ReadonlySet<Devnum>, seen: Set<string>): Promise<boolean> {
-  const namespace = await readlink(`/proc/${pid}/ns/mnt`).catch(() => undefined);
-  if (namespace === undefined || seen.has(namespace)) {
-    return false;
-  }
-  seen.add(namespace);
-  try {
-    return readMounts(pid).some((entry) => {
-      const device = deviceUnder(entry);
-      return device !== undefined && numbers.has(device);
-    });
-  } catch {
-    return false;
-  }
 }
 
 async function commandOf(pid: number): Promise<string> {

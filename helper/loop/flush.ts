@@ -6,7 +6,7 @@ import { devnumOf, diskFolder, list, nodeOf, partitionsOf, readText } from "../l
 import { syncFileSystem } from "../mount/sync";
 import { orCancelled, throwIfCancelled } from "../pause";
 import type { CheckedParams } from "../protocol";
-import { mountsByDevice } from "../users";
+import { devicesMountedElsewhere, mountsByDevice } from "../users";
 import type { Work } from "../work";
 import { diskOf, numberOf, openBound } from "./device";
 
@@ -30,6 +30,10 @@ async function flushFromTop(wish: CheckedParams<"loop/flush">, work: Work): Prom
     for (const target of mountsOn([...above, disk])) {
       throwIfCancelled(work.signal);
       await syncFileSystem(target);
+    }
+    for (const name of await mountedElsewhereOnly([...above, disk])) {
+      throwIfCancelled(work.signal);
+      await syncDevice(name, true);
     }
     work.report("Writing the device");
     // Each has a page cache of its own, which an fsync of the whole disk doesn't touch.
@@ -76,6 +80,20 @@ function mountsOn(names: string[]): string[] {
     .map((name) => devnumOf(folderOf(name)))
     .flatMap((number) => (number ? (mounts.get(number) ?? []) : []))
     .map(({ target }) => target);
+}
+
+/**
+ * Those that are mounted, but only where we don't see it: by a container, a service with mounts of its own. No path of
+ * ours leads to such a file system, but BLKFLSBUF on its device has it written down as well (blkdev_flushbuf in the
+ * kernel's block/ioctl.c), for the price of the device's clean cache.
+ */
+async function mountedElsewhereOnly(names: string[]): Promise<string[]> {
+  const here = mountsByDevice();
+  const elsewhere = await devicesMountedElsewhere();
+  return names.filter((name) => {
+    const number = devnumOf(folderOf(name));
+    return number !== undefined && elsewhere.has(number) && !here.has(number);
+  });
 }
 
 async function syncDevice(name: string, dropCache: boolean): Promise<void> {

@@ -5,8 +5,9 @@ import { isReadOnly } from "../linux/block";
 import { isErrno } from "../linux/errno";
 import { O_RDONLY, type OpenFile, openDevice } from "../linux/file";
 import { getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
-import { diskFolder, readNumber } from "../linux/sysfs";
+import { devnumOf, diskFolder, readNumber } from "../linux/sysfs";
 import { Problem } from "../problem";
+import { numberOf, openLoop } from "./device";
 import { boundImages } from "./state";
 
 /** The unit of `size` in /sys, whatever the device's own sectors are. */
@@ -43,7 +44,7 @@ export interface Overlap {
 export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
   const found = await Promise.allSettled(
     [...boundImages()].map(async ([disk, shown]) =>
-      (await mayOverlap(disk, shown, extent)) ? await lookAt(disk, extent) : undefined,
+      (await mayOverlap(disk, shown, extent)) ? await lookAt(disk, shown, extent) : undefined,
     ),
   );
   const overlaps = found.flatMap((result) => (result.status === "fulfilled" && result.value ? [result.value] : []));
@@ -97,10 +98,17 @@ function meets(one: { offset: number; sizeLimit: number }, extent: Extent): bool
   return one.offset < end(extent.offset, extent.sizeLimit) && extent.offset < end(one.offset, one.sizeLimit);
 }
 
-async function lookAt(disk: string, extent: Extent): Promise<Overlap | undefined> {
+async function lookAt(disk: string, shown: Buffer, extent: Extent): Promise<Overlap | undefined> {
   let loop: OpenFile | undefined;
   try {
-    loop = await openDevice(`/dev/${disk}`, O_RDONLY);
+    loop = await openByOwnNode(disk);
+    if (!loop) {
+      const file = await stat(shown, { bigint: true }).catch(() => undefined);
+      if (!file || !isSameImage(file, extent.image)) {
+        return undefined;
+      }
+      loop = await openLoop(numberOf(`/dev/${disk}`), O_RDONLY);
+    }
     const info = getStatus(loop);
     const [offset, sizeLimit] = [Number(info.offset), Number(info.sizeLimit)];
     if (shows(info, extent.image) && meets({ offset, sizeLimit }, extent)) {
@@ -118,14 +126,40 @@ async function lookAt(disk: string, extent: Extent): Promise<Overlap | undefined
       return overlap;
     }
   } catch (error) {
-    // Just gone, or on its way out. One without a node can't be looked at, and takes nobody's image by accident.
-    if (!isErrno(error, "ENXIO", "ENODEV", "ENOENT")) {
+    // Just gone, or on its way out.
+    if (
+      !isErrno(error, "ENXIO", "ENODEV", "ENOENT") &&
+      !(error instanceof Problem && error.data.reason === "notFound")
+    ) {
       throw error;
     }
   } finally {
     await loop?.[Symbol.asyncDispose]();
   }
   return undefined;
+}
+
+// A node that is missing is made, or one that is wrong complained of, only for a device that has our image by all that
+// /sys shows: a container lacks the nodes of the host's devices, and may not open those anyway.
+async function openByOwnNode(disk: string): Promise<OpenFile | undefined> {
+  try {
+    const loop = await openDevice(`/dev/${disk}`, O_RDONLY);
+    if (loop.devnum() === devnumOf(diskFolder(disk))) {
+      return loop;
+    }
+    await loop[Symbol.asyncDispose]();
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) {
+      throw error;
+    }
+  }
+  return undefined;
+}
+
+function isSameImage(file: BigIntStats, image: Extent["image"]): boolean {
+  return image.isBlockDevice()
+    ? file.isBlockDevice() && file.rdev === image.rdev
+    : file.dev === image.dev && file.ino === image.ino;
 }
 
 // A block device is the same by whatever node it was opened.

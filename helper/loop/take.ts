@@ -65,7 +65,13 @@ export async function take(
         }
       }
       const number = await numberFor(wish.device, control, choice);
-      const grabbed = await grab(number, readOnly, setup, witness);
+      const grabbed = await grab(number, readOnly, setup, witness).catch((error) => {
+        // What stands at the place of its node is in the way of this device alone.
+        if (isBlocked(error) && wish.device === undefined && choice.hasAnother(number)) {
+          return "lost" as const;
+        }
+        throw error;
+      });
       if (grabbed === "lost") {
         choice.lost(number);
       }
@@ -125,6 +131,11 @@ class Choice {
 
   lost(number: number): void {
     this.#losses.set(number, (this.#losses.get(number) ?? 0) + 1);
+  }
+
+  /** Whether another may be chosen next. */
+  hasAnother(number: number): boolean {
+    return number !== this.#spare;
   }
 
   // One that is unbound, but with a partition in use, or locked, or without a node to be had, the kernel would offer for
@@ -233,6 +244,10 @@ async function completed(
       await Promise.all([loop, lock].map((file) => file[Symbol.asyncDispose]()));
     }
   }
+}
+
+function isBlocked(error: unknown): boolean {
+  return error instanceof Problem && error.data.errno === "EEXIST";
 }
 
 // Somebody else bound the device, took it away, or both.

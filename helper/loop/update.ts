@@ -6,7 +6,17 @@ import type { Caller } from "../caller";
 import { deviceSize, flushBuffers, sectorSize } from "../linux/block";
 import { isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
-import { getStatus, LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, type LoopInfo, setDirectIo } from "../linux/loop";
+import {
+  getStatus,
+  LO_FLAGS_AUTOCLEAR,
+  LO_FLAGS_DIRECT_IO,
+  LO_FLAGS_PARTSCAN,
+  type LoopInfo,
+  setDirectIo,
+} from "../linux/loop";
+import { partitionsOf } from "../linux/sysfs";
+import { announcePartitions } from "../partition/announce";
+import { forgetPartitions, PATIENCE } from "../partition/forget";
 import { throwIfCancelled, uninterrupted } from "../pause";
 import { Problem } from "../problem";
 import type { CheckedParams } from "../protocol";
@@ -41,8 +51,7 @@ export async function update<T>(
   const changing: Changing = { loop, disk, under: underneathOf(info), signal, undo: [] };
   let keepOpen = false;
   try {
-    await changeExtent(changing, info, wish);
-    await changeSectorSize(changing, wish.sectorSize);
+    await changePlaces(changing, info, wish);
     await changeDirectIo(changing, wish.directIo);
     await changeReference(changing, wish.reference);
     throwIfCancelled(signal);
@@ -59,21 +68,54 @@ export async function update<T>(
   }
 }
 
-// Whoever has the device open or mapped would go on reading what stood at the old place: the kernel changes the offset
-// all the same, and leaves the old pages to them.
-async function changeExtent(changing: Changing, info: LoopInfo, wish: Wish): Promise<void> {
-  const { loop, under, signal, undo } = changing;
-  const offset = wish.offset === undefined ? info.offset : BigInt(wish.offset);
-  const sizeLimit = wish.sizeLimit === undefined ? info.sizeLimit : BigInt(wish.sizeLimit);
-  if (offset === info.offset && sizeLimit === info.sizeLimit) {
+/**
+ * Changes where the device lies in the image, and in what sectors its partition table counts. Partitions that the kernel
+ * knows from before would be other places of the image then: they go first, so that nobody can open one meanwhile, and
+ * those of the table that is there now come after.
+ */
+async function changePlaces(changing: Changing, info: LoopInfo, wish: Wish): Promise<void> {
+  const { loop, disk, undo } = changing;
+  const extent = {
+    offset: wish.offset === undefined ? info.offset : BigInt(wish.offset),
+    sizeLimit: wish.sizeLimit === undefined ? info.sizeLimit : BigInt(wish.sizeLimit),
+  };
+  const moves = extent.offset !== info.offset || extent.sizeLimit !== info.sizeLimit;
+  const before = sectorSize(loop);
+  const size = wish.sectorSize ?? before;
+  if (!moves && size === before) {
     return;
   }
+  await refuseIfUsed(changing);
+  const shown = (info.flags & LO_FLAGS_PARTSCAN) !== 0 || partitionsOf(disk).length > 0;
+  const showPartitions = async () => {
+    if (shown) {
+      await forgetPartitions(loop, disk, PATIENCE);
+      await announcePartitions(loop, disk);
+    }
+  };
+  undo.push(showPartitions);
+  await forgetPartitions(loop, disk, PATIENCE);
+  if (moves) {
+    await changeExtent(changing, info, extent);
+  }
+  if (size !== before) {
+    await changeSectorSize(changing, before, size);
+  }
+  await showPartitions();
+}
+
+// Whoever has the device open or mapped would go on reading what stood at the old place: the kernel changes the offset
+// all the same, and leaves the old pages to them.
+async function changeExtent(
+  { loop, under, signal, undo }: Changing,
+  info: LoopInfo,
+  { offset, sizeLimit }: Pick<LoopInfo, "offset" | "sizeLimit">,
+): Promise<void> {
   if (sizeLimit % 512n !== 0n) {
     throw new Problem("invalid", `The size limit of ${sizeLimit} bytes isn't a multiple of 512.`, {
       device: loop.path,
     });
   }
-  await refuseIfUsed(changing);
   await loop.sync();
   const change = async (to: { offset: bigint; sizeLimit: bigint }, until: AbortSignal) => {
     await changeSettings(loop, { ...getStatus(loop), offset: to.offset, sizeLimit: to.sizeLimit }, under, until);
@@ -88,13 +130,7 @@ async function changeExtent(changing: Changing, info: LoopInfo, wish: Wish): Pro
   }
 }
 
-async function changeSectorSize(changing: Changing, size: number | undefined): Promise<void> {
-  const { loop, under, signal, undo } = changing;
-  const before = sectorSize(loop);
-  if (size === undefined || size === before) {
-    return;
-  }
-  await refuseIfUsed(changing);
+async function changeSectorSize({ loop, under, signal, undo }: Changing, before: number, size: number): Promise<void> {
   undo.push(() => changeBlockSize(loop, before, under, uninterrupted));
   try {
     await changeBlockSize(loop, size, under, signal);

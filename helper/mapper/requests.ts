@@ -4,7 +4,7 @@ import type { Devnum } from "../linux/devnum";
 import type { DmControl } from "../linux/dmcontrol";
 import { diskFolder, nameOf, nodeOf, readNumber } from "../linux/sysfs";
 import { unmountAll } from "../mount/unmount";
-import { type Attachment, checkOwner, forgetOwner, ownerOf, recordOwner } from "../owners";
+import { type Attachment, checkOwner, forgetOwnerOf, ownerOf, recordOwner } from "../owners";
 import { Problem } from "../problem";
 import type { CheckedParams, MapperDevice, Method, Result } from "../protocol";
 import { usersOf } from "../users";
@@ -76,7 +76,7 @@ export function mapperHandlers(
     "mapper/rename": changing(renameMapper),
     "mapper/remove": (params, work) =>
       withDeps(work, async (deps) => {
-        const node = kernelNode(findDevice(deps.control, params.device).devnum);
+        const found = attachment(findDevice(deps.control, params.device).devnum);
         const diskOf = (device: Devnum) => nameOf(device) ?? "";
         const outcome = await removeMapper(owned(params, deps.control), {
           ...deps,
@@ -84,7 +84,7 @@ export function mapperHandlers(
           unmountAll: (device) => unmountAll(diskOf(device), work),
         });
         if (outcome.state === "removed") {
-          forgetOwner(node);
+          forgetOwnerOf(found);
         }
         return outcome;
       }),

@@ -111,10 +111,19 @@ const unasked: Record<string, readonly string[]> = {
   udf: [],
 };
 
-/** What is given unasked: never rights to gain by what is in an image, and owners where there are none in it. */
+// A superblock can have the kernel panic at the first error (tune2fs -e panic): whoever has made an image is not to
+// bring down the machine that it is mounted on.
+const atErrors: ReadonlySet<string> = new Set(["ext2", "ext3", "ext4"]);
+
+/**
+ * What is given unasked: never rights to gain by what is in an image nor a panic, and owners where there are none in it.
+ */
 export function addUnasked({ flags, options }: CheckedOptions, fileSystem: string, caller: Caller): void {
   if (caller.uid !== 0) {
     flags.add("nosuid").add("nodev");
+  }
+  if (atErrors.has(fileSystem) && !options.some((wish) => wish.startsWith("errors="))) {
+    options.push("errors=remount-ro");
   }
   const own = unasked[fileSystem];
   if (own) {

@@ -141,6 +141,28 @@ describe("commands for mapper devices", () => {
     await remove("typed");
   });
 
+  test("a table from a file, as dmsetup reads it", async () => {
+    const file = join(folder, "table");
+    const [first, second] = loops.map(({ device }) => device);
+    const table = `# two halves\n0 16 linear ${first} 8\n\n16 24 linear ${second} 0 # the other\n`;
+    writeFileSync(file, table);
+    await create(starting("Table from a File"), () => [file], "filed");
+    execFileSync("dmsetup", ["create", "same"], { input: table });
+    assert.match(dmsetup("table", "filed"), /^0 16 linear \d+:\d+ 8\n16 24 linear \d+:\d+ 0\n$/);
+    assert.equal(dmsetup("table", "filed"), dmsetup("table", "same"));
+    await remove("filed");
+    dmsetup("remove", "same");
+
+    // Who goes away at the question for the file, isn't asked for a name.
+    await create(starting("Table from a File"), () => undefined);
+    assert.equal(user.answers.length, 0);
+    user.messages.length = 0;
+    writeFileSync(file, "0 8 zero\n8 bytes of crypt 00112233\n");
+    await create(starting("Table from a File"), () => [file]);
+    assert.match(user.messages.join(" "), /Line 2 of the table/);
+    assert.doesNotMatch(user.messages.join(" "), /00112233/);
+  });
+
   test("what can't be is said, and nothing is left", async () => {
     user.messages.length = 0;
     await create(starting("Type a Table"), "0 8 linear /dev/nowhere 0", "never");

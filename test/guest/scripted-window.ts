@@ -2,6 +2,7 @@
  * A window of VS Code whose user is a script: for commands where there can be no real VS Code, as in the guest. It has
  * just what the commands for mapper devices ask for.
  */
+import { readFile } from "node:fs/promises";
 import { Module } from "node:module";
 import { translator } from "../../extension/views/translator";
 
@@ -72,6 +73,7 @@ export class ScriptedWindow {
       window: {
         showQuickPick: async (items: readonly { label: string }[]) => this.#answer(items),
         showInputBox: async () => this.#answer(),
+        showOpenDialog: async () => this.#answer(),
         showInformationMessage: say,
         showWarningMessage: say,
         showErrorMessage: say,
@@ -81,6 +83,7 @@ export class ScriptedWindow {
           run({ report() {} }, { onCancellationRequested() {} }),
       },
       workspace: {
+        fs: { readFile: (path: string) => readFile(path) },
         openTextDocument: async ({ content }: { content: string }) => {
           this.document = content;
         },

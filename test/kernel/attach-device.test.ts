@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { lstatSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { devnum } from "../../helper/linux/devnum";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
+import { helperWithOwnDev } from "./own-dev";
 import { attached, boundIn, problem, Scene, sys, until } from "./scene";
 
 describe("the device that an attach gets", { concurrency: false }, () => {
@@ -86,6 +87,28 @@ describe("the device that an attach gets", { concurrency: false }, () => {
     } finally {
       locker.stdin.end();
     }
+  });
+
+  it("is another where something else stands at the place of the node of the one that the kernel offers", async () => {
+    const { helper: other, dev } = await helperWithOwnDev(scene);
+    const path = scene.workshop.path("wanted.img");
+    const bound = await attached(helper, { path: scene.workshop.blank("bound.img", MiB) });
+    const stands = [
+      (at: string) => run("mknod", [at, "b", ...bound.devnum.split(":")]),
+      (at: string) => run("mkdir", [at]),
+    ];
+    for (const stand of stands) {
+      const { device: free } = await helper.request("loop/findFree", {});
+      const inTheWay = `${dev}/${free.slice("/dev/".length)}`;
+      stand(inTheWay);
+      const device = await attached(other, { path });
+      assert.notEqual(device.device, free);
+      assert.ok(existsSync(inTheWay), "it is not ours to remove");
+      await other.request("loop/detach", { device: device.device });
+      rmSync(inTheWay, { recursive: true });
+    }
+    assert.deepEqual(scene.bound(), [bound.device]);
+    await detach(bound.device);
   });
 
   it("loop/findFree names an unbound device, loop/remove takes it away with its node", async () => {

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
+import { helperWithOwnDev } from "./own-dev";
 import { attached, badParams, imageOf, problem, Scene } from "./scene";
 
 describe("what loop/attach refuses, leaving nothing behind", { concurrency: false }, () => {
@@ -128,11 +129,7 @@ describe("what loop/attach refuses, leaving nothing behind", { concurrency: fals
   });
 
   it("nothing for want of a node: a container with no more than /dev/loop-control", async () => {
-    const script = `cp -a /dev/loop-control /dev/null "$1" && mount -t tmpfs none /dev &&
-      cp -a "$1"/loop-control "$1"/null /dev && shift && exec "$@"`;
-    const spare = scene.workshop.path("spare");
-    run("mkdir", [spare]);
-    const other = await scene.helperWith({ command: ["unshare", "--mount", "sh", "-c", script, "sh", spare] });
+    const { helper: other } = await helperWithOwnDev(scene);
     const device = await attached(other, { path: scene.workshop.path("image.img") });
     assert.equal(device.size, MiB);
     await other.request("loop/detach", { device: device.device, remove: false });

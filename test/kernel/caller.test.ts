@@ -14,6 +14,7 @@ import {
 import { dirname } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { identifyCaller } from "../../helper/caller";
+import { forgetOwnerOf, ownerOf, recordOwner } from "../../helper/owners";
 import type { TestHelper } from "../helper";
 import { MiB, run } from "../images";
 import { attached, pattern, problem, quick, Scene } from "./scene";
@@ -186,5 +187,34 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
     run("losetup", [device, path]);
     await assert.rejects(helper.request("loop/detach", { device }), problem("notPermitted", { foreign: true }));
     run("losetup", ["--detach", device]);
+  });
+
+  it("forgets whose it was before others can have the device", async () => {
+    const log = scene.workshop.path("strace.log");
+    const calls = "trace=ioctl,unlink,unlinkat,close";
+    const command = ["strace", "-f", "-y", "-s", "200", "-e", calls, "-o", log];
+    const traced = await scene.helperWith({ command });
+    const { device } = await attached(traced, { path: image("forgotten.img", 0, 0o600) });
+    await traced.request("loop/detach", { device });
+    const lines = readFileSync(log, "utf8").split("\n");
+    const cleared = lines.findIndex((line) => line.includes("LOOP_CLR_FD"));
+    const entry = `unlink("/run/diskloom/${device.slice("/dev/".length)}.json")`;
+    const forgotten = lines.findIndex((line) => line.includes(entry));
+    const closed = lines.findLastIndex((line) => new RegExp(`close\\(\\d+<${device}[>(]`).test(line));
+    assert.ok(cleared > 0 && cleared < forgotten && forgotten < closed, `${[cleared, forgotten, closed]}`);
+    assert.deepEqual(scene.bound(), []);
+  });
+
+  it("forgets no more than it knew: another one's device may have the node by then", () => {
+    const caller = { uid: nobody, gid: nobody, groups: [], name: "nobody" };
+    // A node that no device ever has.
+    const before = { device: "/dev/dm-9999999", diskSequence: 1, backingInode: 0, backingDevnum: "" };
+    const after = { ...before, diskSequence: 2 };
+    recordOwner(before, caller);
+    recordOwner(after, caller);
+    forgetOwnerOf(before);
+    assert.equal(ownerOf(after), nobody);
+    forgetOwnerOf(after);
+    assert.equal(ownerOf(after), undefined);
   });
 });

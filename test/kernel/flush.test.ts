@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import type { TestHelper } from "../helper";
@@ -54,6 +56,24 @@ describe("loop/flush", { concurrency: false }, () => {
     writeFileSync(`${target}/file`, "The needle in the haystack.");
     await helper.request("loop/flush", { device });
     assert.ok(readFileSync(path).includes("The needle in the haystack."));
+    await detach(device);
+  });
+
+  it("brings into the image what was written to a file system that is mounted in another mount namespace alone", async () => {
+    const path = scene.workshop.disk("elsewhere.img", 16 * MiB, "label: gpt\nsize=8M\n");
+    const { device } = await attached(helper, { path });
+    run("mkfs.ext4", ["-q", `${device}p1`]);
+    const script = `mount ${device}p1 /mnt && echo "The needle elsewhere." > /mnt/file && echo ready && exec sleep 60`;
+    const child = spawn("unshare", ["--mount", "sh", "-c", script], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      await once(child.stdout, "data");
+      assert.ok(!readFileSync(path).includes("The needle elsewhere."));
+      await helper.request("loop/flush", { device });
+      assert.ok(readFileSync(path).includes("The needle elsewhere."));
+    } finally {
+      child.kill();
+      await once(child, "exit");
+    }
     await detach(device);
   });
 

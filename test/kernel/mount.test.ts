@@ -257,6 +257,18 @@ describe("mount", { concurrency: false }, () => {
       );
     });
 
+    it("let no image have the kernel panic at an error", async () => {
+      await using scene = await sceneOfUser();
+      const path = image(scene, "ext4");
+      run("tune2fs", ["-e", "panic", path]);
+      for (const helper of [scene.helper, await scene.helperWith()]) {
+        const device = await attached(helper, { path });
+        const { options } = await mountIt(helper, meant(device));
+        assert.ok(options.includes("errors=remount-ro"), `${options}`);
+        await helper.request("loop/detach", { ...meant(device), whenBusy: "unmount" });
+      }
+    });
+
     it("give no setuid program its rights", async () => {
       await using scene = await sceneOfUser();
       const path = image(scene, "ext4");

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { linkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { linkSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { devnum as devnumOf } from "../../helper/linux/devnum";
 import type { Params } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
+import { helperWithOwnDev } from "./own-dev";
 import { attached, problem, Scene } from "./scene";
 
 describe("overlap", { concurrency: false }, () => {
@@ -81,6 +83,27 @@ describe("overlap", { concurrency: false }, () => {
     run("losetup", [device, path]);
     await assert.rejects(helper.request("loop/attach", { path }), problem("overlap", { device }));
     await attached(helper, { path: other });
+  });
+
+  it("refuse: an image whose device has no node here, as in a container, or another device's in its place", async () => {
+    const { helper: other, dev } = await helperWithOwnDev(scene);
+    const { device, devnum } = await attached(helper, { path });
+    const node = `${dev}/${device.slice("/dev/".length)}`;
+    await assert.rejects(other.request("loop/attach", { path }), problem("overlap", { device }));
+    assert.equal(devnumOf(statSync(node, { bigint: true }).rdev), devnum, "it is made");
+    const shared = await other.request("loop/attach", { path, overlap: "share" });
+    assert.deepEqual([shared.shared, shared.device.device], [true, device]);
+    const stranger = await attached(helper, { path: scene.workshop.blank("stranger.img", MiB) });
+    for (const stand of [
+      () => run("mknod", [node, "b", ...stranger.devnum.split(":")]),
+      () => symlinkSync("nowhere", node),
+    ]) {
+      rmSync(node);
+      stand();
+      const says = /isn't the kernel's device/;
+      await assert.rejects(other.request("loop/attach", { path }), problem("kernel", { device, says }));
+    }
+    assert.deepEqual(scene.bound(), [device, stranger.device].sort());
   });
 
   it("share: hands back the same device for the same part and access", async () => {

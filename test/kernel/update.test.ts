@@ -61,6 +61,36 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
     await detach(before);
   });
 
+  it("shows the partitions of the place that it shows now, and no longer those of the one before", async () => {
+    const path = scene.workshop.blank("two.img", 48 * MiB);
+    scene.workshop.put(path, 0, scene.workshop.disk("first.img", 16 * MiB, "label: gpt\nsize=4M\nsize=8M\n"));
+    scene.workshop.put(path, 16 * MiB, scene.workshop.disk("second.img", 16 * MiB, "label: gpt\nstart=3M,size=2M\n"));
+    const large = scene.workshop.disk("third.img", 16 * MiB, "label: gpt\nstart=4M,size=1M\n", 4096);
+    scene.workshop.put(path, 32 * MiB, large);
+    const { device, ...first } = await attached(helper, { path, sizeLimit: 16 * MiB, sectorSize: 512 });
+    const places = (loop: Pick<LoopDevice, "partitions">) =>
+      loop.partitions.map(({ device: node, start, size }) => {
+        assert.equal(Number(sys(node, "start")) * 512, start);
+        return [start / MiB, size / MiB];
+      });
+    assert.deepEqual(places(first), [
+      [1, 4],
+      [5, 8],
+    ]);
+    const second = await update({ device, offset: 16 * MiB });
+    assert.deepEqual(places(second), [[3, 2]]);
+    const third = await update({ device, offset: 32 * MiB, sectorSize: 4096 });
+    assert.deepEqual(places(third), [[4, 1]]);
+    // Refused after all of that was changed: what was there before is there again.
+    await assert.rejects(update({ device, offset: 0, sectorSize: 512, sizeLimit: 64 * MiB }), problem("invalid"));
+    const { devices } = await helper.request("devices/list", {});
+    const now = devices.find((it) => it.device === device);
+    assert.deepEqual(now, third);
+    const empty = await update({ device, offset: 8 * MiB, sectorSize: 512, sizeLimit: 0 });
+    assert.deepEqual(places(empty), []);
+    await detach(empty);
+  });
+
   it("touches nothing that is so already, or not asked for", async () => {
     const log = scene.workshop.path("strace.log");
     const other = await scene.helperWith({ command: ["strace", "-f", "-s", "0", "-e", "trace=ioctl", "-o", log] });
