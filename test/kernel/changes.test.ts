@@ -28,7 +28,7 @@ describe("devices/changed", { concurrency: false }, () => {
     await sleep(150);
     const before = times.length;
     await deed();
-    await until(() => times.length > before, `devices/changed after ${what}`, 1000);
+    await until(() => times.length > before, `devices/changed after ${what}`);
   }
 
   it("comes when somebody else attaches, mounts, unmounts, partitions and detaches", async () => {
@@ -67,11 +67,9 @@ describe("devices/changed", { concurrency: false }, () => {
       last = performance.now();
     }
     await until(() => (times.at(-1) ?? 0) > last, "one after the last");
-    const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
     assert.ok(times.length > 1);
-    // They are timed where they arrive: a busy machine delivers one late and the next in time.
-    const early = gaps.filter((gap) => gap < 25).length;
-    assert.ok(early <= gaps.length / 10, `gaps: ${gaps.map(Math.round)}`);
+    // They are timed where they arrive, and a busy machine delivers one late and the next in time: so not one by one. What
+    // happens here makes several a round, wherever it doesn't take longer than they are apart.
     const spent = (times.at(-1) ?? 0) - (times[0] ?? 0);
     assert.ok(times.length - 1 <= spent / 50 + 1, `${times.length} in ${spent} ms`);
   });

@@ -6,6 +6,7 @@ import { ResponseError } from "vscode-jsonrpc/node";
 import type { LoopDevice, Params, ProblemData, Reason } from "../../helper/protocol";
 import { type StartOptions, TestHelper } from "../helper";
 import { run, Workshop } from "../images";
+import { releaseImagesIn } from "../tools/release.mjs";
 
 /** Shortened for development: not what the issue asks for. */
 export const quick = process.env.DISKLOOM_QUICK !== undefined;
@@ -41,7 +42,7 @@ export function partitionsOf(device: string): string[] {
     : [];
 }
 
-/** Images, a helper and what they became: all of it goes at the end, by the identity of the images. */
+/** Images, a helper and what they became: all of it goes at the end, and what stands on it, by the identity of the images. */
 export class Scene implements AsyncDisposable {
   readonly workshop = new Workshop();
   readonly #helpers: TestHelper[] = [];
@@ -78,36 +79,8 @@ export class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#helpers.map((helper) => helper[Symbol.asyncDispose]()));
-    // Images on mounts of ours have no path any more once those are gone: first all that is not in use.
-    for (const device of this.bound().reverse()) {
-      losetupDetach(device);
-    }
-    const mounted = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
-    for (const line of mounted.reverse()) {
-      const target = line.split(" ")[4] ?? "";
-      if (target.startsWith(`${this.folder}/`)) {
-        run("umount", ["--lazy", target]);
-      }
-    }
-    // Devices on devices go from the top.
-    for (let round = 0; round < 3 && this.bound().length > 0; round++) {
-      for (const device of this.bound().reverse()) {
-        losetupDetach(device);
-      }
-      await sleep(100);
-    }
+    await releaseImagesIn(this.folder);
     this.workshop[Symbol.dispose]();
-  }
-}
-
-function losetupDetach(device: string): void {
-  try {
-    for (const name of partitionsOf(device)) {
-      run("delpart", [device, name.replace(/.*p/, "")]);
-    }
-    run("losetup", ["--detach", device]);
-  } catch {
-    // Gone meanwhile.
   }
 }
 

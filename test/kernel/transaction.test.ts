@@ -4,13 +4,13 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TestHelper } from "../helper";
 import { KiB, MiB } from "../images";
-import { boundIn, imageOf, pattern, quick, Scene, sys, until } from "./scene";
+import { attached, boundIn, imageOf, pattern, quick, Scene, sys, until } from "./scene";
 
 /** How many helpers are killed at the same time, as the machine allows. */
 const LANES = 4;
 const MOMENTS = quick ? 40 : 500;
-/** About as long as an attach and detach take, in milliseconds. */
-const ROUND = process.env.DISKLOOM_GUEST ? 1500 : 120;
+/** By how much helpers are killed sooner or later, where the last one was killed too late or too early. */
+const STEP = 1.25;
 
 /** In bytes; undefined where the kernel has no such partition. */
 function sizeOf(partition: string): number | undefined {
@@ -30,6 +30,8 @@ describe("SIGKILL of the helper", { concurrency: false }, () => {
 
   it(`at ${MOMENTS} random moments of attach and detach: no leak, no half-made device (systemd #19150)`, async () => {
     const outcomes = { none: 0, whole: 0 };
+    // About as long as an attach and a detach take, in milliseconds: found out on the way, as a machine isn't always as fast.
+    let round = LANES * (await timeOfOne());
     let left = MOMENTS;
     const lane = async (index: number) => {
       const name = `lane-${index}.img`;
@@ -39,7 +41,12 @@ describe("SIGKILL of the helper", { concurrency: false }, () => {
         ? scene.workshop.disk(name, 8 * MiB, "label: dos\nsize=2M\n")
         : scene.workshop.blank(name, 8 * MiB);
       while (left-- > 0) {
-        const { known, unanswered } = await killAtRandom(path);
+        const { known, unanswered, rounds } = await killAtRandom(path, round);
+        if (rounds > 0) {
+          round /= STEP;
+        } else if (unanswered === "attach") {
+          round *= STEP;
+        }
         const device = scene.bound().find((it) => imageOf(it) === path);
         if (device === undefined) {
           // Detached, undone, or never begun; but nothing that a client was told is there.
@@ -63,11 +70,25 @@ describe("SIGKILL of the helper", { concurrency: false }, () => {
     assert.deepEqual(boundIn(scene.folder), []);
   });
 
-  /** @returns the device that the client knows to be there, and the request that it had no answer to */
-  async function killAtRandom(path: string) {
+  /** In milliseconds, with nothing beside it. */
+  async function timeOfOne(): Promise<number> {
+    const path = scene.workshop.disk("alone.img", 8 * MiB, "label: dos\nsize=2M\n");
+    const began = performance.now();
+    const { device } = await attached(scene.helper, { path });
+    await scene.helper.request("loop/detach", { device });
+    return performance.now() - began;
+  }
+
+  /**
+   * @param within so many milliseconds
+   * @returns the device that the client knows to be there, the request that it had no answer to, and how often it has
+   *   attached and detached before
+   */
+  async function killAtRandom(path: string, within: number) {
     const helper = await TestHelper.start();
     let known: string | undefined;
     let unanswered: "attach" | "detach" | undefined;
+    let rounds = 0;
     const work = (async () => {
       for (;;) {
         unanswered = "attach";
@@ -75,13 +96,14 @@ describe("SIGKILL of the helper", { concurrency: false }, () => {
         unanswered = "detach";
         await helper.request("loop/detach", { device: known });
         known = undefined;
+        rounds++;
       }
     })().catch(() => {});
-    await sleep(Math.random() * ROUND);
+    await sleep(Math.random() * within);
     await helper.kill();
     helper.connection.dispose();
     await Promise.race([work, sleep(20)]);
-    const result = { known, unanswered };
+    const result = { known, unanswered, rounds };
     // The kernel closes the descriptors of a dead process, and finishes detaching, in its own time.
     await until(() => {
       const device = scene.bound().find((it) => imageOf(it) === path);

@@ -3,13 +3,21 @@
  *
  * A tier that can't run here says so loudly and fails the run: nothing is skipped in silence.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { constants, tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ensureDebianPackages, ensureNpmPackages } from "./packages.mjs";
+import { releaseImagesIn } from "./release.mjs";
+import { failedAltogether, inFull, readResults, sum, title } from "./results.mjs";
 
 const root = join(import.meta.dirname, "../..");
+
+/** What a person, or whoever started us, asked us to end by. @type {NodeJS.Signals | undefined} */
+let interruption;
+
 const bin = (/** @type {string} */ name) => join(root, "node_modules/.bin", name);
 
 /** What the tests make images with, and compare with. */
@@ -30,7 +38,7 @@ const IMAGE_TOOLS = [
 ];
 const COMPILER = ["gcc", "libc6-dev", "linux-libc-dev"];
 
-/** @typedef {{passed: number, failed: number, failures?: string[]}} Count */
+/** @typedef {import("./results.mjs").Count} Count */
 /** @type {Record<string, () => Promise<Count>>} */
 const tiers = {
   async lint() {
@@ -48,21 +56,21 @@ const tiers = {
     if (process.getuid?.() !== 0) {
       throw new Error("The kernel tests attach real loop devices: run them as root.");
     }
-    return nodeTests("kernel");
+    return kernelTests();
   },
   async guest() {
     ensureDebianPackages([...IMAGE_TOOLS, ...COMPILER], "the tests in the guest");
     const { ensureGuest } = await import("../guest/vm/setup.mjs");
     await ensureGuest({});
-    return guestTests();
+    const { guestTests } = await import("./guestTests.mjs");
+    return guestTests(testFiles, RUNNER);
   },
   async vscode() {
     ensureDebianPackages([...IMAGE_TOOLS, "sudo"], "the tests in VS Code");
     const { ensureVsCode } = await import("../vscode/host/setup.mjs");
     const { packageExtension } = await import("./package.mjs");
     ensureVsCode();
-    packageExtension();
-    return nodeTests("vscode");
+    return nodeTests("vscode", { DISKLOOM_VSIX: packageExtension() });
   },
 };
 
@@ -79,86 +87,93 @@ function testFiles(tier) {
 /** One at a time: the tests share this machine's devices, and count what is left of them. */
 const RUNNER = ["--test", "--test-concurrency=1", "--enable-source-maps"];
 
-/** @param {string} tier @returns {Count} */
-function nodeTests(tier) {
+/**
+ * @param {string} tier
+ * @param {NodeJS.ProcessEnv} [env] on top of this process's
+ * @returns {Promise<Count>}
+ */
+async function nodeTests(tier, env = {}) {
   const folder = mkdtempSync(join(tmpdir(), "diskloom-test-"));
   try {
-    const tap = join(folder, "result.tap");
-    const reporters = ["spec", "stdout", "tap", tap].map(
+    const file = join(folder, "results");
+    const reporters = ["spec", "stdout", join(import.meta.dirname, "reporter.mjs"), file].map(
       (value, index) => `--test-reporter${index % 2 ? "-destination" : ""}=${value}`,
     );
-    const { status } = spawnSync(process.execPath, [...RUNNER, ...reporters, ...testFiles(tier)], {
+    const runner = spawn(process.execPath, [...RUNNER, ...reporters, ...testFiles(tier)], {
       cwd: root,
       stdio: "inherit",
-      env: { ...process.env, DISKLOOM_ROOT: root },
+      env: { ...process.env, DISKLOOM_ROOT: root, ...env },
     });
-    return counted(existsSync(tap) ? readFileSync(tap, "utf8") : "", status);
+    return readResults(file, await endOf(runner));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Of the kernel tier, what is about the helper alone: under emulation that takes minutes, and finds nothing else. */
-const OWN = ["audit", "installed", "limits", "old-kernel", "protocol"].map((name) => `${name}.test.js`);
-
-/** @returns {Promise<Count>} */
-async function guestTests() {
-  const { runInGuest } = await import("../guest/vm/run.mjs");
-  const artifacts = mkdtempSync(join(tmpdir(), "diskloom-test-"));
-  try {
-    const files = [...testFiles("guest"), ...testFiles("kernel").filter((file) => !OWN.includes(basename(file)))];
-    const reporters =
-      '--test-reporter=spec --test-reporter-destination=stdout --test-reporter=tap --test-reporter-destination="$DISKLOOM_GUEST_SHARE/result.tap"';
-    const command = `exec "$0" ${RUNNER.join(" ")} ${reporters} "$@"`;
-    const status = await runInGuest({
-      command: ["/bin/bash", "-c", command, process.execPath, ...files],
-      cwd: root,
-      // The kernel tier once more, with udev and parsers for partitions; emulated, so not at its full length.
-      env: { DISKLOOM_ROOT: root, DISKLOOM_GUEST: "1", DISKLOOM_QUICK: "1" },
-      limitSeconds: 1200,
-      artifacts,
-    });
-    const tap = join(artifacts, "result.tap");
-    return counted(existsSync(tap) ? readFileSync(tap, "utf8") : "", status);
-  } finally {
-    rmSync(artifacts, { recursive: true, force: true });
-  }
-}
-
 /**
- * @param {string} tap what the runner wrote
- * @param {number | null} status its exit status
- * @returns {Count}
+ * @param {import("node:child_process").ChildProcess} runner
+ * @returns {Promise<number | null>} its exit status; null where a signal ended it
  */
-function counted(tap, status) {
-  const number = (/** @type {string} */ name) => Number(new RegExp(`^# ${name} (\\d+)$`, "m").exec(tap)?.[1] ?? 0);
-  const left = number("skipped") + number("todo") + number("cancelled");
-  if (left > 0) {
-    console.error(`${left} tests were skipped, cancelled or left to do: that counts as failed.`);
-  }
-  const failed = number("fail") + left;
-  // A runner that dies without a word has failed, whatever it had counted.
-  return {
-    passed: number("pass"),
-    failed: failed || (status === 0 && number("pass") > 0 ? 0 : 1),
-    failures: failuresIn(tap),
+async function endOf(runner) {
+  // Node's runner ends its tests when it is asked to end itself. What they leave then is ours to let go of.
+  const passOn = (/** @type {NodeJS.Signals} */ signal) => {
+    interruption ??= signal;
+    runner.kill("SIGTERM");
   };
+  const signals = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
+  for (const signal of signals) process.on(signal, passOn);
+  try {
+    const [status] = await once(runner, "exit");
+    return status;
+  } finally {
+    for (const signal of signals) process.off(signal, passOn);
+  }
 }
 
 /**
- * What failed, as the runner wrote it: said once more at the very end, as all that many a CI shows of a long run.
+ * The kernel tier makes its images in a folder of this run: whatever ends the tests, by that the devices are known that
+ * they have left.
  *
- * @param {string} tap
+ * @returns {Promise<Count>}
  */
-function failuresIn(tap) {
-  const blocks = tap.matchAll(/^( *)not ok \d+ - .*\n\1 {2}---\n(?:.*\n)*?\1 {2}\.\.\.$/gm);
-  return [...blocks].map(([block]) => block).filter((block) => !block.includes("failureType: 'subtestsFailed'"));
+async function kernelTests() {
+  const folder = mkdtempSync(join(tmpdir(), "diskloom-run-"));
+  // Tests act for other users, too.
+  chmodSync(folder, 0o1777);
+  try {
+    return await nodeTests("kernel", { TMPDIR: folder });
+  } finally {
+    await endOfAllIn(folder);
+    await releaseImagesIn(folder);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Waits for the processes that make their temporary files in a folder: a helper whose client is gone first brings to an
+ * end what it is about.
+ *
+ * @param {string} folder
+ */
+async function endOfAllIn(folder) {
+  const isIn = (/** @type {string} */ process) => {
+    try {
+      return readFileSync(`/proc/${process}/environ`, "utf8").split("\0").includes(`TMPDIR=${folder}`);
+    } catch {
+      return false;
+    }
+  };
+  for (let tries = 0; tries < 100 && readdirSync("/proc").some(isIn); tries++) {
+    await sleep(100);
+  }
 }
 
 /** @param {[string, ...string[]]} command @returns {Count} */
 function step([program, ...args]) {
-  const { status } = spawnSync(program, args, { cwd: root, stdio: "inherit" });
-  return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: root, encoding: "utf8" });
+  const said = [stdout, stderr, error?.message].filter(Boolean).join("\n");
+  console.log(said);
+  return status === 0 ? { passed: 1, failed: 0, failures: [] } : failedAltogether(basename(program), said);
 }
 
 async function main() {
@@ -176,30 +191,42 @@ async function main() {
   for (const name of asked.length > 0 ? asked : Object.keys(tiers)) {
     console.log(`\n──── ${name} ${"─".repeat(Math.max(0, 70 - name.length))}`);
     const begun = Date.now();
-    /** @type {Count} */
-    let count = { passed: 0, failed: 1 };
+    let count = failedAltogether(name, "It isn't there.");
     try {
       count = (await tiers[name]?.()) ?? count;
     } catch (error) {
-      console.error(
-        `\n!!! THE ${name.toUpperCase()} TIER CAN'T RUN HERE: ${error instanceof Error ? error.message : error}\n`,
-      );
+      const why = `THE ${name.toUpperCase()} TIER CAN'T RUN HERE: ${error instanceof Error ? error.message : error}`;
+      console.error(`\n!!! ${why}\n`);
+      count = failedAltogether("all of it", why);
+    }
+    if (interruption) {
+      process.exit(128 + constants.signals[interruption]);
     }
     results.push({ name, ...count, seconds: Math.round((Date.now() - begun) / 1000) });
   }
+  tell(results);
+  process.exit(sum(results).failed > 0 ? 1 : 0);
+}
 
-  for (const { name, failures = [] } of results) {
-    for (const failure of failures) {
-      console.log(`\n${name}: ${failure.trimStart()}`);
-    }
+/**
+ * Says what came of it: all that matters is in the last lines, as a CI shows no more of a long log.
+ *
+ * @param {(Count & {name: string, seconds: number})[]} results
+ */
+function tell(results) {
+  const each = results.flatMap(({ name, failures }) => failures.map((failure) => ({ name, failure })));
+  for (const { name, failure } of each) {
+    console.log(`\n${inFull(name, failure)}`);
   }
   console.log("");
   for (const { name, passed, failed, seconds } of results) {
     console.log(`${failed ? "FAILED" : "ok    "} ${name.padEnd(8)} ${passed} passed, ${failed} failed, ${seconds} s`);
   }
-  const sum = (/** @type {"passed" | "failed"} */ key) => results.reduce((total, result) => total + result[key], 0);
-  console.log(`\n${sum("passed")} passed, ${sum("failed")} failed`);
-  process.exit(sum("failed") > 0 ? 1 : 0);
+  const { passed, failed } = sum(results);
+  console.log(`\n${passed} passed, ${failed} failed${each.length > 0 ? ":" : ""}`);
+  for (const { name, failure } of each) {
+    console.log(`✖ ${title(name, failure)}`);
+  }
 }
 
 await main();

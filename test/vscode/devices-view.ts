@@ -30,10 +30,25 @@ export class DevicesView {
     await this.row(loop).waitFor({ state: "detached" });
   }
 
-  /** Presses one of the icons at the end of a row, which show while the mouse is over it. */
+  /** Presses one of the icons at the end of a device's row. */
   async pressInline(loop: Named, name: string): Promise<void> {
-    await this.row(loop).hover();
-    await this.row(loop).getByRole("button", { name }).click();
+    await this.pressOn(this.row(loop), name);
+  }
+
+  /** Presses one of the icons at the end of a row, which show while the mouse is over it. */
+  async pressOn(row: Locator, name: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await row.hover();
+        await row.getByRole("button", { name }).click({ timeout: 3000 });
+        return;
+      } catch (error) {
+        // A row that comes above moves it away from under the mouse. A click that timed out has not been made.
+        if (tries === 5) {
+          throw error;
+        }
+      }
+    }
   }
 
   /** Rests the mouse on a row until its tooltip comes up, and reads that. */

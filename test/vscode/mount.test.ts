@@ -190,8 +190,7 @@ async function editAsMine(at: Seat, disk: Disk, home: { path: string; seen: stri
   assert.equal(statSync(`${seen}/${FILE}`).uid, USER.uid);
   await editIn(await newWindow(at.browser, () => toast.click("Open Folder")), seen);
 
-  await person.treeItem(target).hover();
-  await person.treeItem(target).getByRole("button", { name: "Unmount" }).click();
+  await tree.pressOn(person.treeItem(target), "Unmount");
   await person.treeItem(target).waitFor({ state: "detached" });
   await tree.pressInline(loop, "Detach");
   await tree.untilGone(loop);
@@ -231,8 +230,7 @@ errand("mounted and unmounted one by one in the tree", async (person) => {
   await (await person.dialog(/set up by/)).click("Mount Anyway");
   const [target = ""] = await until("the mount", () => mountsOf(device).length > 0 && mountsOf(device));
   await person.toast(`${basename(device)} is mounted at ${target} (read-only).`);
-  await person.treeItem(target).hover();
-  await person.treeItem(target).getByRole("button", { name: "Unmount" }).click();
+  await stage.view.pressOn(person.treeItem(target), "Unmount");
   await person.treeItem(target).waitFor({ state: "detached" });
   assert.ok(!existsSync(target));
   const entries = await person.openContextMenu(stage.view.row({ device, image }));
@@ -272,7 +270,11 @@ errand("an image is dragged onto the tree", async (person) => {
   const to = await tree.boundingBox();
   assert.ok(to);
   await page.mouse.move(to.x + 60, to.y + Math.min(40, to.height - 5), { steps: 5 });
-  await page.mouse.move(to.x + 65, to.y + Math.min(42, to.height - 4), { steps: 3 });
+  // What is dropped before the tree has said that it takes it is lost.
+  await until("the tree takes it", async () => {
+    await page.mouse.move(to.x + 60 + Math.random() * 10, to.y + Math.min(40, to.height - 5), { steps: 3 });
+    return (await page.locator(".sidebar .drop-target").count()) > 0;
+  });
   await page.mouse.up();
   const loop = await until("the loop device", () => loopOf(shop.path("blank.img")));
   await stage.view.row(loop).waitFor();

@@ -18,8 +18,11 @@ export type BrowserOptions = import("./host/browser.mjs").BrowserOptions;
 export type Person = import("./host/person.mjs").Person;
 export type Locator = import("playwright-core").Locator;
 
-/** The extension as its users get it. */
+/** The extension as its users get it: as whoever runs all the tests has packed it, once for all files, if one did. */
 export async function packaged(): Promise<string> {
+  if (process.env.DISKLOOM_VSIX) {
+    return process.env.DISKLOOM_VSIX;
+  }
   const [{ ensureVsCode }, { packageExtension }] = await Promise.all([loadSetup(), loadPackage()]);
   ensureVsCode();
   return packageExtension();

@@ -13,6 +13,9 @@ const TIMEOUT_MILLISECONDS = 45_000;
 const PALETTE_MILLISECONDS = 3000;
 const PALETTE_TRIES = 4;
 
+const VIEW_MILLISECONDS = 5000;
+const VIEW_TRIES = 9;
+
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {import("playwright-core").Locator} Locator */
 
@@ -71,10 +74,28 @@ export class Person {
       .filter({ has: this.page.locator(".title", { hasText: whole(title) }) });
     await icon.or(header).first().waitFor();
     if ((await icon.count()) > 0) {
-      // A click on the icon of the open one would close it.
-      if ((await icon.getAttribute("aria-selected")) !== "true") await icon.click();
+      await this.#openContainer(icon, label);
     } else if ((await header.getAttribute("aria-expanded")) !== "true") {
       await header.click();
+    }
+  }
+
+  /**
+   * @param {Locator} icon in the activity bar
+   * @param {RegExp} label
+   */
+  async #openContainer(icon, label) {
+    const heading = this.page.locator(".sidebar .composite.title .title-label", { hasText: label });
+    for (let tries = 1; ; tries++) {
+      // A click on the icon of the open one would close it.
+      if ((await icon.getAttribute("aria-selected")) !== "true") await icon.click();
+      try {
+        await heading.waitFor({ timeout: VIEW_MILLISECONDS });
+        return;
+      } catch (error) {
+        // One that was asked for before, by a message's button for example, may have come in between.
+        if (tries === VIEW_TRIES) throw error;
+      }
     }
   }
 

@@ -1,20 +1,41 @@
 /** Ending process groups: a VS Code is a dozen processes, and none of them may survive a test. */
+import { readdirSync, readFileSync } from "node:fs";
 
 const POLL_MILLISECONDS = 50;
 const PATIENCE_MILLISECONDS = 3000;
 
 /**
  * @param {number} group
- * @param {NodeJS.Signals | 0} signal
- * @returns {boolean} whether there was anything left to signal
+ * @param {NodeJS.Signals} signal
  */
 export function killGroup(group, signal) {
   try {
     process.kill(-group, signal);
-    return true;
   } catch {
-    return false;
+    // There is none any more.
   }
+}
+
+/**
+ * Whether a process of a group still runs. One that has ended, and whose new parent hasn't taken note of it, doesn't:
+ * the first process of a container may take seconds for that, or never do it.
+ *
+ * @param {number} group
+ */
+function isAlive(group) {
+  return readdirSync("/proc").some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      // proc_pid_stat(5): pid (command) state parent group; a command may have blanks and brackets in it.
+      const [state, , itsGroup] = readFileSync(`/proc/${name}/stat`, "utf8")
+        .replace(/^.*\) /s, "")
+        .split(" ");
+      return Number(itsGroup) === group && state !== "Z" && state !== "X";
+    } catch {
+      // It ended while we looked.
+      return false;
+    }
+  });
 }
 
 /**
@@ -28,7 +49,7 @@ export async function endGroup(group) {
     killGroup(group, signal);
     const deadline = Date.now() + PATIENCE_MILLISECONDS;
     while (Date.now() < deadline) {
-      if (!killGroup(group, 0)) return;
+      if (!isAlive(group)) return;
       await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
     }
   }

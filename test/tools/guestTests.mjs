@@ -1,0 +1,151 @@
+/* The guest tier: tests in virtual machines, as many as this machine has processors for. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { runInGuest } from "../guest/vm/run.mjs";
+import { failedAltogether, readResults, sum } from "./results.mjs";
+
+const root = join(import.meta.dirname, "../..");
+
+/** More would be idle for want of files that take as long as the longest. */
+const MOST_MACHINES = 2;
+
+/** Three times what it takes, all on one machine: more means that something stands still. */
+const LIMIT_SECONDS = 2400;
+
+/** Those of the kernel tier that gain nothing in the guest, where they take minutes. */
+const OWN = [
+  // About the helper alone.
+  "audit",
+  "errno",
+  "installed",
+  "limits",
+  "protocol",
+  // About files and whose they are, of which neither udev nor the kernel's parsers know.
+  "attach-refusals",
+  "caller",
+  // About kernels that the test plays.
+  "old-kernel",
+].map((name) => `${name}.test.js`);
+
+/** The files that take longest, in that order: they are dealt out first. Whoever is wrong here only wastes time. */
+const LONGEST = [
+  "guest/mapper",
+  "kernel/content",
+  "kernel/mount",
+  "kernel/transaction",
+  "guest/mount",
+  "kernel/detach",
+  "kernel/partition",
+  "guest/mapper-requests",
+  "kernel/attach-in-use",
+  "kernel/attach-device",
+];
+
+/**
+ * @param {(tier: string) => string[]} testFiles of a tier
+ * @param {string[]} runner the test runner's arguments, without a reporter
+ * @returns {Promise<import("./results.mjs").Count>}
+ */
+export async function guestTests(testFiles, runner) {
+  const files = [...testFiles("guest"), ...testFiles("kernel").filter((file) => !OWN.includes(basename(file)))];
+  const hands = dealt(files, Math.min(MOST_MACHINES, availableParallelism()));
+  const outputs = inTurn(hands.length);
+  const counts = await Promise.all(
+    hands.map(async (hand, index) => {
+      const { write = () => {}, end = () => {} } = outputs[index] ?? {};
+      try {
+        return await runMachine(hand, runner, write);
+      } catch (error) {
+        const told = error instanceof Error ? error.message : String(error);
+        write(`${told}\n`);
+        return failedAltogether(`machine ${index + 1} of ${hands.length}`, told);
+      } finally {
+        end();
+      }
+    }),
+  );
+  return sum(counts);
+}
+
+/**
+ * @param {string[]} files
+ * @param {string[]} runner
+ * @param {(chunk: Buffer | string) => void} write
+ */
+async function runMachine(files, runner, write) {
+  const artifacts = mkdtempSync(join(tmpdir(), "diskloom-test-"));
+  try {
+    const reporters = [
+      "--test-reporter=spec --test-reporter-destination=stdout",
+      `--test-reporter="$DISKLOOM_ROOT/test/tools/reporter.mjs"`,
+      `--test-reporter-destination="$DISKLOOM_GUEST_SHARE/results"`,
+    ].join(" ");
+    const status = await runInGuest({
+      command: ["/bin/bash", "-c", `exec "$0" ${runner.join(" ")} ${reporters} "$@"`, process.execPath, ...files],
+      cwd: root,
+      // The kernel tier once more, with udev and parsers for partitions; emulated, so not at its full length.
+      env: { DISKLOOM_ROOT: root, DISKLOOM_GUEST: "1", DISKLOOM_QUICK: "1" },
+      limitSeconds: LIMIT_SECONDS,
+      artifacts,
+      onStdout: write,
+      onStderr: write,
+    });
+    return readResults(join(artifacts, "results"), status);
+  } finally {
+    rmSync(artifacts, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Deals out files as one deals cards, but back and forth: whoever got the longer one gets the shorter one next.
+ *
+ * @param {string[]} files
+ * @param {number} players
+ */
+function dealt(files, players) {
+  const rank = (/** @type {string} */ file) => {
+    const place = LONGEST.findIndex((name) => file.endsWith(`/${name}.test.js`));
+    return place < 0 ? LONGEST.length : place;
+  };
+  const sorted = files.toSorted((a, b) => rank(a) - rank(b));
+  /** @type {string[][]} */
+  const hands = Array.from({ length: players }, () => []);
+  for (const [index, file] of sorted.entries()) {
+    const round = Math.floor(index / players);
+    const player = index % players;
+    hands[round % 2 === 0 ? player : players - 1 - player]?.push(file);
+  }
+  return hands;
+}
+
+/**
+ * Lets several write to stdout at once: the first as it goes, each other one when those before it have come to an end.
+ *
+ * @param {number} count
+ */
+function inTurn(count) {
+  let turn = 0;
+  const waiting = Array.from({ length: count }, () => ({
+    chunks: /** @type {(Buffer | string)[]} */ ([]),
+    ended: false,
+  }));
+  const passOn = () => {
+    for (let current = waiting[turn]; current; current = waiting[++turn]) {
+      for (const chunk of current.chunks.splice(0)) {
+        process.stdout.write(chunk);
+      }
+      if (!current.ended) return;
+    }
+  };
+  return waiting.map((mine) => ({
+    write: (/** @type {Buffer | string} */ chunk) => {
+      mine.chunks.push(chunk);
+      passOn();
+    },
+    end: () => {
+      mine.ended = true;
+      passOn();
+    },
+  }));
+}
