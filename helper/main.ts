@@ -29,18 +29,26 @@ function main(): void {
   };
   const connection = connect(() => end(0));
   // Most of what we are is loaded behind the first reply.
-  const serve = async () => (await import("./server")).serve(connection);
+  const serve = async () => {
+    try {
+      return (await import("./server")).serve(connection);
+    } catch (error) {
+      return fail(error);
+    }
+  };
   const session = new Session(connection, serve, end);
 
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     process.on(signal, () => end(0));
   }
   // What we don't know the cause of may have left anything: the kernel cleans up after a process that is gone.
-  process.on("uncaughtException", (error) => {
-    process.stderr.write(`${error.stack}\n`);
-    process.exit(SOFTWARE);
-  });
+  process.on("uncaughtException", fail);
   connection.listen();
+}
+
+function fail(error: unknown): never {
+  process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+  process.exit(SOFTWARE);
 }
 
 main();

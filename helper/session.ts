@@ -19,7 +19,7 @@ export class Session {
 
   constructor(
     connection: MessageConnection,
-    /** Called once, after `initialize` was answered. */
+    /** Called once, after `initialize` was answered. It never fails. */
     readonly serve: () => Promise<Answer>,
     exit: (code: number) => void,
   ) {
@@ -55,7 +55,7 @@ export class Session {
   async #answer(method: string, params: unknown, signal: AbortSignal): Promise<unknown> {
     if (method === "initialize") {
       this.#state = "ready";
-      // By then the answer is written. Where this fails, nobody handles it and the process ends: it can do nothing.
+      // By then the answer is written.
       setImmediate(() => void this.#begin());
       return { capabilities: {}, serverInfo: { name: "diskloom-helper", version: DISKLOOM_VERSION } };
     }

@@ -57,6 +57,7 @@ const functions = {
   semget: program.func("int semget(int key, int count, int flags)"),
   semctl: program.func("int semctl(int id, int number, int command, long argument)"),
   semop: program.func("int semop(int id, void *operations, size_t count)"),
+  semtimedop: program.func("int semtimedop(int id, void *operations, size_t count, const void *timeout)"),
 } satisfies Record<string, ReturnType<typeof program.func>>;
 
 type FunctionName = keyof typeof functions;

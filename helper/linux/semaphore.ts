@@ -1,6 +1,6 @@
-/* System V semaphores, one at a time: semget(2), semctl(2), semop(2). */
+/* System V semaphores, one at a time: semget(2), semctl(2), semop(2), semtimedop(2). */
 import { isErrno } from "./errno";
-import { call } from "./libc";
+import { call, callAsync } from "./libc";
 
 // <linux/ipc.h>, <linux/sem.h>
 const IPC_CREAT = 0o1000;
@@ -10,6 +10,7 @@ const IPC_NOWAIT = 0o4000;
 const GETVAL = 12;
 const SETVAL = 16;
 const SEMBUF_SIZE = 6;
+const TIMESPEC_SIZE = 16;
 
 /**
  * A semaphore that is removed by the scope that made it. One whose process is killed stays until somebody removes it:
@@ -64,6 +65,30 @@ export class Semaphore implements Disposable {
     operation.writeInt16LE(change, 2);
     operation.writeInt16LE(IPC_NOWAIT, 4);
     call("semop", [this.id, operation, 1], ["semop", this.#target]);
+  }
+
+  /**
+   * Waits on a thread of the pool until it is 0, or somebody else has removed it.
+   * @param milliseconds at most so long: the thread can't be got back before
+   * @returns false where it is not 0 by then
+   */
+  async becomesZero(milliseconds: number): Promise<boolean> {
+    const timeout = Buffer.alloc(TIMESPEC_SIZE);
+    timeout.writeBigInt64LE(BigInt(Math.floor(milliseconds / 1000)), 0);
+    timeout.writeBigInt64LE(BigInt(Math.floor((milliseconds % 1000) * 1e6)), 8);
+    try {
+      await callAsync("semtimedop", [this.id, Buffer.alloc(SEMBUF_SIZE), 1, timeout], ["semtimedop", this.#target]);
+      return true;
+    } catch (error) {
+      // A debugger that attaches interrupts it.
+      if (isErrno(error, "EAGAIN", "EINTR")) {
+        return false;
+      }
+      if (isErrno(error, "EINVAL", "EIDRM")) {
+        return true;
+      }
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {

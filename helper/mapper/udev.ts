@@ -29,8 +29,11 @@ const NOTIFY_RULES = "95-dm-notify.rules";
 
 /** udev is given that long; its own limit for one event is 180 s, which nobody waits for. */
 const UDEV_TIMEOUT = 30_000;
-/** The waiting looks at the semaphore rather than sleeping on it, as a thread that sleeps there can't be got back. */
-const LONGEST_PAUSE = 20;
+/** A thread that sleeps on a semaphore can't be got back, so it does for so long at a time only, and few do. */
+const LONGEST_SLEEP = 100;
+const MOST_SLEEPING = 4;
+/** Who has no thread to sleep on looks so often. */
+const PAUSE = 20;
 
 /**
  * Whether udev runs here and has the device mapper's rules. Its socket is looked for among the open ones: the file
@@ -116,14 +119,28 @@ function createCookie(): Semaphore | undefined {
   return undefined;
 }
 
+let sleeping = 0;
+
 /** Waits until udev has counted down, or somebody has removed the semaphore; false where time or patience ran out. */
 async function completed(cookie: Semaphore, timeout: number, signal: AbortSignal): Promise<boolean> {
   const end = performance.now() + timeout;
-  for (let pause = 1; (cookie.value() ?? 0) > 0; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+  while (!(await completedSoon(cookie))) {
     if (performance.now() > end || signal.aborted) {
       return false;
     }
-    await sleep(pause);
   }
   return true;
+}
+
+async function completedSoon(cookie: Semaphore): Promise<boolean> {
+  if (sleeping === MOST_SLEEPING) {
+    await sleep(PAUSE);
+    return (cookie.value() ?? 0) === 0;
+  }
+  sleeping++;
+  try {
+    return await cookie.becomesZero(LONGEST_SLEEP);
+  } finally {
+    sleeping--;
+  }
 }

@@ -281,6 +281,9 @@ describe("an installed helper", () => {
     writeFileSync(join(sources, "helper.js"), "process.stderr.write('no good'); process.exit(3)");
     writeFileSync(join(sources, "install.js"), "");
     assert.throws(attempt, /The copy of the helper doesn't run \(3\): no good/);
+    // Without its native file it could say no more than hello.
+    copyFileSync(helperProgram, join(sources, "helper.js"));
+    assert.throws(attempt, /The copy of the helper doesn't run \(70\): Error: Cannot find the native/);
     assert.equal(flawOfInstalled(DISKLOOM_VERSION, yard.places), undefined);
     assert.deepEqual(readdirSync(yard.places.base), [DISKLOOM_VERSION]);
     uninstall(yard.places);

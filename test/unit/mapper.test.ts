@@ -588,10 +588,23 @@ describe("semaphores", () => {
     assert.ok(again);
   });
 
-  it("may be removed by others", () => {
+  it("are waited for until they are 0, and no longer than that", async () => {
     using semaphore = Semaphore.create(key, 1);
     assert.ok(semaphore);
+    assert.equal(await semaphore.becomesZero(1), false);
+    const waiting = semaphore.becomesZero(60_000);
+    semaphore.add(-1);
+    assert.equal(await waiting, true);
+    assert.equal(await semaphore.becomesZero(60_000), true);
+  });
+
+  it("may be removed by others", async () => {
+    using semaphore = Semaphore.create(key, 1);
+    assert.ok(semaphore);
+    const waiting = semaphore.becomesZero(60_000);
     execFileSync("ipcrm", ["-S", `0x${key.toString(16)}`]);
     assert.equal(semaphore.value(), undefined);
+    assert.equal(await waiting, true);
+    assert.equal(await semaphore.becomesZero(60_000), true);
   });
 });

@@ -124,13 +124,19 @@ function fill(draft: string, sources: string, target: string): string {
   return path;
 }
 
-/** A helper whose stdin is at its end ends at once, and well where all that it needs could be loaded. */
+/** What a helper loads to answer its first request is all that it needs. Then its stdin is at its end, and it ends. */
 function tryOut(runtime: Runtime, helper: string, env: Record<string, string>): void {
-  const options = { env, input: "", cwd: "/", timeout: PATIENCE, encoding: "utf8" } as const;
+  const input = ["initialize", "helper/info"].map(requestOf).join("");
+  const options = { env, input, cwd: "/", timeout: PATIENCE, encoding: "utf8" } as const;
   const { status, signal, stderr } = spawnSync(runtime.path, [helper, "--stdio"], options);
   if (status !== 0) {
     throw new Error(`The copy of the helper doesn't run (${signal ?? status}): ${stderr.trim()}`);
   }
+}
+
+function requestOf(method: string, id: number): string {
+  const message = JSON.stringify({ jsonrpc: "2.0", id, method, params: {} });
+  return `Content-Length: ${message.length}\r\n\r\n${message}`;
 }
 
 /** rename(2) exchanges a file for another at once, but a folder only where the other is empty. */
