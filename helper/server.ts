@@ -113,7 +113,8 @@ class Server {
       if (!unchanging.has(method)) {
         // Not the message, which can quote what is in the request.
         const { reason = "a fault", errno = "" } = refusal.data ?? {};
-        logDeed(this.caller, method, checked, `refused: ${reason} ${errno}`.trim());
+        const outcome = error instanceof Cancelled ? "cancelled" : `refused: ${reason} ${errno}`.trim();
+        logDeed(this.caller, method, checked, outcome);
       }
       throw refusal;
     } finally {

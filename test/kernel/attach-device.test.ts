@@ -100,6 +100,8 @@ describe("the device that an attach gets", { concurrency: false }, () => {
     for (const stand of stands) {
       const { device: free } = await helper.request("loop/findFree", {});
       const inTheWay = `${dev}/${free.slice("/dev/".length)}`;
+      // Made by an earlier attach, where that got this device.
+      rmSync(inTheWay, { recursive: true, force: true });
       stand(inTheWay);
       const device = await attached(other, { path });
       assert.notEqual(device.device, free);

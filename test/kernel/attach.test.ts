@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
-import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, truncateSync, writeFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
+import { O_RDONLY, openFile } from "../../helper/linux/file";
+import { copyToMemory } from "../../helper/loop/memory";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
 import { attached, boundIn, imageOf, partitionsOf, pattern, problem, Scene, sys } from "./scene";
+
+const noWork = { signal: new AbortController().signal, report() {} };
 
 describe("loop/attach", { concurrency: false }, () => {
   let scene: Scene;
@@ -255,6 +259,28 @@ describe("loop/attach", { concurrency: false }, () => {
     closeSync(fd);
     assert.deepEqual(bytes, Buffer.alloc(512));
     await detach(device.device);
+
+    using file = openFile(path, O_RDONLY);
+    using copy = await copyToMemory(file, path, 256 * MiB, noWork);
+    const { size, blocks } = copy.stat();
+    assert.equal(Number(size), 256 * MiB);
+    assert.ok(Number(blocks) * 512 < 16 * MiB, `${blocks} blocks`);
+  });
+
+  it("inMemory: what can't be copied whole isn't attached", async () => {
+    const path = image("short.img", 8 * MiB);
+    using file = openFile(path, O_RDONLY);
+    await assert.rejects(copyToMemory(file, path, 9 * MiB, noWork), /short\.img was cut short while it was copied/);
+    const before = scene.bound();
+    // Past what its own image has by now, a device can't be read.
+    const { device } = await attached(helper, { path, partitionScan: false });
+    truncateSync(path, 4 * MiB);
+    await assert.rejects(
+      helper.request("loop/attach", { path: device, inMemory: true }),
+      problem("kernel", { errno: "EIO", call: "read" }),
+    );
+    await detach(device);
+    assert.deepEqual(scene.bound(), before);
   });
 
   it("removes partitions that were left over on the device it takes", async () => {

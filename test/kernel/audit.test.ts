@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { it } from "node:test";
+import { CancellationTokenSource } from "vscode-jsonrpc/node";
+import { MiB } from "../images";
 import { Scene, until } from "./scene";
 
 /** A /dev of its own with a listener in the place of syslogd, and then the helper; nothing of it is left on the machine. */
@@ -26,10 +28,15 @@ it("every privileged deed is logged with caller, request and outcome, in one lin
   await assert.rejects(helper.request("mapper/message", { device, message: "key set 0123456789abcdef" }));
   await assert.rejects(helper.request("loop/detach", { device: "/dev/loop9999999", whenBusy: "lazy" }));
   await helper.request("devices/list", {});
-  await until(() => lines().length === 3, `three lines: ${lines()}`);
+  const cancelling = new CancellationTokenSource();
+  const large = scene.workshop.blank("large.img", 4096 * MiB);
+  const copying = helper.request("loop/attach", { path: large, inMemory: true }, cancelling.token);
+  cancelling.cancel();
+  await assert.rejects(copying, /cancelled/);
+  await until(() => lines().length === 4, `four lines: ${lines()}`);
   const { pid } = await helper.request("helper/info", {});
   const shown = JSON.stringify(path).replace("\u009b", "\\u009b");
-  const [attach = "", message = "", detach = ""] = lines();
+  const [attach = "", message = "", detach = "", copy = ""] = lines();
   assert.equal(
     attach,
     `<85>diskloom-helper[${pid}]: "root" (0) loop/attach path=${shown} readOnly="auto": "refused: notFound ENOENT"`,
@@ -37,5 +44,6 @@ it("every privileged deed is logged with caller, request and outcome, in one lin
   assert.match(message, /mapper\/message device="\/dev\/mapper\/diskloom-none" confirmForeign=false: "refused: /);
   assert.doesNotMatch(message, /0123/);
   assert.match(detach, /loop\/detach device="\/dev\/loop9999999" whenBusy="lazy".*"refused: notFound/);
+  assert.match(copy, /loop\/attach path=".*large\.img" readOnly="auto": "cancelled"$/);
   assert.doesNotMatch(helper.errors, /loop\/attach/, "stderr is for where there is no system's log");
 });

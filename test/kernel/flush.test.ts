@@ -5,7 +5,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, 
 import { after, before, describe, it } from "node:test";
 import type { TestHelper } from "../helper";
 import { MiB, run } from "../images";
-import { attached, pattern, Scene } from "./scene";
+import { attached, imageOf, pattern, Scene, until } from "./scene";
 
 describe("loop/flush", { concurrency: false }, () => {
   let scene: Scene;
@@ -72,9 +72,10 @@ describe("loop/flush", { concurrency: false }, () => {
       assert.ok(readFileSync(path).includes("The needle elsewhere."));
     } finally {
       child.kill();
-      await once(child, "exit");
     }
-    await detach(device);
+    // The kernel takes a namespace apart when it likes.
+    await helper.request("loop/detach", { device, whenBusy: "lazy" });
+    await until(() => imageOf(device) === undefined, `${device} gone`);
   });
 
   it("dropCache: what the image holds by then is read anew", async () => {

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import * as v from "valibot";
 import { describeLoop } from "../../helper/inventory";
 import { KernelError } from "../../helper/linux/errno";
-import { O_RDONLY, openFile } from "../../helper/linux/file";
+import { O_RDONLY, OpenFile, openFile } from "../../helper/linux/file";
 import { type Ioctl, interposeIoctl } from "../../helper/linux/libc";
 import { LO_FLAGS_AUTOCLEAR, LOOP_CONTROL } from "../../helper/linux/loop";
 import { attach } from "../../helper/loop/attach";
@@ -441,15 +441,26 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
 
   it("LOOP_CLR_FD is called on the only open descriptor, with control and device locked, the data written", async () => {
     const device = await attached();
-    using kernel = new Kernel(({ what }) => {
-      if (what[0] === "LOOP_CLR_FD") {
-        assert.equal(lockable(LOOP_CONTROL), false);
-        assert.equal(lockable(device.device), false);
-      }
-      return undefined;
-    });
-    await detached(device.device);
-    assert.equal(kernel.count("LOOP_CLR_FD"), 1);
+    const { sync } = OpenFile.prototype;
+    const written: string[] = [];
+    OpenFile.prototype.sync = async function (this: OpenFile) {
+      await sync.call(this);
+      written.push(this.path);
+    };
+    try {
+      using kernel = new Kernel(({ what }) => {
+        if (what[0] === "LOOP_CLR_FD") {
+          assert.equal(lockable(LOOP_CONTROL), false);
+          assert.equal(lockable(device.device), false);
+          assert.deepEqual(written, [device.device]);
+        }
+        return undefined;
+      });
+      await detached(device.device);
+      assert.equal(kernel.count("LOOP_CLR_FD"), 1);
+    } finally {
+      OpenFile.prototype.sync = sync;
+    }
   });
 });
 
