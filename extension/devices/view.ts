@@ -153,6 +153,10 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
       if (!item) {
         return;
       }
+      if (!this.#tree.visible) {
+        this.#toOpen.add(id);
+        return;
+      }
       try {
         return await this.#tree.reveal(item, { select: false, focus: false, expand: true });
       } catch {

@@ -74,7 +74,7 @@ export class Person {
       .filter({ has: this.page.locator(".title", { hasText: whole(title) }) });
     await icon.or(header).first().waitFor();
     if ((await icon.count()) > 0) {
-      await this.#openContainer(icon, label);
+      await this.#openContainer(icon, title);
     } else if ((await header.getAttribute("aria-expanded")) !== "true") {
       await header.click();
     }
@@ -82,10 +82,10 @@ export class Person {
 
   /**
    * @param {Locator} icon in the activity bar
-   * @param {RegExp} label
+   * @param {string} title
    */
-  async #openContainer(icon, label) {
-    const heading = this.page.locator(".sidebar .composite.title .title-label", { hasText: label });
+  async #openContainer(icon, title) {
+    const heading = this.page.locator(".sidebar .composite.title .title-label", { hasText: title });
     for (let tries = 1; ; tries++) {
       // A click on the icon of the open one would close it.
       if ((await icon.getAttribute("aria-selected")) !== "true") await icon.click();
