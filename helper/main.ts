@@ -1,8 +1,9 @@
 /*
  * The helper: stdin and stdout in, server out. It is started by the extension, mostly through sudo, as
- * `helper.js --stdio`, and lives as long as its stdin.
+ * `helper.js --stdio`, and lives as long as its stdin. A second thread of it makes long lists.
  */
 import { setFlagsFromString } from "node:v8";
+import { isMainThread } from "node:worker_threads";
 
 // Before anything makes libuv start its threads: one waits for the kernel's events for good, and slow devices hold up
 // others.
@@ -10,60 +11,9 @@ process.env.UV_THREADPOOL_SIZE ??= "16";
 // What a long list leaves behind is collected as it comes, rather than kept until there are 48 MiB of it.
 setFlagsFromString("--semi-space-growth-factor=1");
 
-import { identifyCaller } from "./caller";
-import { Changes } from "./changes";
-import { releaseUsed } from "./loop/held";
-import { DEVICES_CHANGED } from "./protocol";
-import { Server } from "./server";
-import { connect } from "./transport";
-
-/** As in sysexits.h: EX_USAGE, EX_SOFTWARE. */
-const USAGE = 64;
-const SOFTWARE = 70;
-
-function main(): void {
-  if (process.argv[2] !== "--stdio" || process.argv.length !== 3) {
-    process.stderr.write("Diskloom's helper is started by its VS Code extension: helper.js --stdio\n");
-    process.exit(USAGE);
-  }
-
-  let ending = false;
-  const end = (code: number) => {
-    if (!ending) {
-      ending = true;
-      // What is under way is finished or undone. Devices that are to go with us go when our descriptors are closed.
-      void server.settle().finally(() => process.exit(code));
-    }
-  };
-  const connection = connect(() => end(0));
-  const server = new Server(connection, identifyCaller(process.env), () => changes?.noticed(), end);
-  const changes = watchKernel(server, async () => {
-    await releaseUsed();
-    await connection.sendNotification(DEVICES_CHANGED, {});
-  });
-
-  // Node can't exit while a thread waits for the kernel.
-  process.on("exit", () => changes?.[Symbol.dispose]());
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    process.on(signal, () => end(0));
-  }
-  // What we don't know the cause of may have left anything: the kernel cleans up after a process that is gone.
-  process.on("uncaughtException", (error) => {
-    process.stderr.write(`${error.stack}\n`);
-    process.exit(SOFTWARE);
-  });
-  connection.listen();
+// Each thread has a copy of all that it loads.
+if (isMainThread) {
+  void import("./stdio").then(({ serve }) => serve());
+} else {
+  void import("./listingThread").then(({ answerQuestions }) => answerQuestions());
 }
-
-/** Where the kernel gives no events (a container without a network of its own), the tree is refreshed by hand. */
-function watchKernel(server: Server, tell: () => Promise<void>): Changes | undefined {
-  const failed = (error: unknown) => server.log("warning", `No word of changes from the kernel: ${error}`);
-  try {
-    return new Changes(() => void tell().catch(failed), failed);
-  } catch (error) {
-    failed(error);
-    return undefined;
-  }
-}
-
-main();

@@ -2,9 +2,18 @@
 import { Message, StreamMessageWriter } from "vscode-jsonrpc/node";
 import type { Outlet } from "./frames";
 import { DEVICES_CHANGED } from "./protocol";
+import { WrittenResult } from "./written";
 
 /** Messages that wait to be read by the client; with as many, no further request is looked at. */
 const MOST_WAITING = 64;
+
+function encode(message: Message): Uint8Array {
+  if (!Message.isResponse(message) || !(message.result instanceof WrittenResult)) {
+    return Buffer.from(JSON.stringify(message));
+  }
+  const { result, ...rest } = message;
+  return result.within(rest);
+}
 
 /**
  * Answers wait as long as they have to, as there are no more of them than there were requests. Of what is told unasked,
@@ -15,6 +24,10 @@ export class BoundedWriter extends StreamMessageWriter implements Outlet {
   #waiting = 0;
   #missed: Message | undefined;
   #forRoom: (() => void)[] = [];
+
+  constructor(stream: NodeJS.WritableStream) {
+    super(stream, { contentTypeEncoder: { name: "application/json", encode: async (message) => encode(message) } });
+  }
 
   get isFull(): boolean {
     return this.#waiting >= MOST_WAITING;
@@ -34,6 +47,9 @@ export class BoundedWriter extends StreamMessageWriter implements Outlet {
       await super.write(message);
     } finally {
       this.#waiting--;
+      if (Message.isResponse(message) && message.result instanceof WrittenResult) {
+        message.result.release();
+      }
       if (!this.isFull) {
         this.#makeUp();
       }

@@ -5,7 +5,8 @@ import { logDeed } from "./audit";
 import { type Caller, openImage } from "./caller";
 import { inspectImage } from "./content/inspect";
 import { info } from "./info";
-import { completeMapper, describeLoop, listDevices } from "./inventory";
+import { completeMapper, describeLoop } from "./inventory";
+import type { Listing } from "./listing";
 import { attach } from "./loop/attach";
 import { detach } from "./loop/detach";
 import { diskOf, numberOf } from "./loop/device";
@@ -32,6 +33,7 @@ import {
   requests,
 } from "./protocol";
 import type { Work } from "./work";
+import type { WrittenResult } from "./written";
 
 // LSP's own codes, beside those of JSON-RPC.
 const SERVER_NOT_INITIALIZED = -32002;
@@ -40,7 +42,7 @@ const REQUEST_CANCELLED = -32800;
 /** Requests under way at once; a client that wants more done is refused until some are. */
 const MOST_UNDER_WAY = 64;
 
-type Handlers = { [M in Method]: (params: CheckedParams<M>, work: Work) => Promise<Result<M>> };
+type Handlers = { [M in Method]: (params: CheckedParams<M>, work: Work) => Promise<Result<M> | WrittenResult> };
 
 /** One client's session: it begins with `initialize`, and ends with `exit` or with the connection. */
 export class Server {
@@ -51,11 +53,12 @@ export class Server {
   constructor(
     readonly connection: MessageConnection,
     readonly caller: Caller,
+    listing: Listing,
     /** To be called after a change that the kernel makes no event of. */
     readonly changed: () => void,
     readonly exit: (code: number) => void,
   ) {
-    this.#handlers = handlersFor(caller, (level, message) => this.log(level, message));
+    this.#handlers = handlersFor(caller, listing, (level, message) => this.log(level, message));
     connection.onRequest((method, params, token) => this.#track(method, params, token));
     connection.onNotification("exit", () => exit(this.#state === "shutDown" ? 0 : 1));
     // "initialized", "$/setTrace" and the like tell us nothing; notifications are never answered.
@@ -110,7 +113,7 @@ export class Server {
     return this.#run(method as Method, params, signal);
   }
 
-  async #run<M extends Method>(method: M, params: unknown, signal: AbortSignal): Promise<Result<M>> {
+  async #run<M extends Method>(method: M, params: unknown, signal: AbortSignal): Promise<Result<M> | WrittenResult> {
     const checked = check(method, params);
     const progress = new Progress(this.connection, "workDoneToken" in checked ? checked.workDoneToken : undefined);
     try {
@@ -163,7 +166,11 @@ const unchanging: ReadonlySet<Method> = new Set([
   "mapper/targets",
 ]);
 
-function handlersFor(caller: Caller, log: (level: LogMessage["level"], message: string) => void): Handlers {
+function handlersFor(
+  caller: Caller,
+  listing: Listing,
+  log: (level: LogMessage["level"], message: string) => void,
+): Handlers {
   const describe = ({ device }: { device: string }) => describeLoop(diskOf(numberOf(device)));
   const mapper = mapperHandlers(caller, completeMapper, log);
   return {
@@ -171,7 +178,7 @@ function handlersFor(caller: Caller, log: (level: LogMessage["level"], message: 
     "mapper/remove": (wish, work) =>
       sweepAfter(caller, work, wish.whenBusy === "unmount", () => mapper["mapper/remove"](wish, work)),
     "helper/info": async () => info(caller),
-    "devices/list": async () => ({ devices: await listDevices() }),
+    "devices/list": () => listing.list(),
     "image/inspect": async (wish) => {
       const image = openImage(caller, wish.path, true);
       using _file = image.file;

@@ -3,7 +3,7 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { type Devnum, parseDevnum } from "./devnum";
 import { asKernelError, errnoName, isErrno, KernelError } from "./errno";
-import { O_CLOEXEC, O_RDONLY } from "./file";
+import { O_CLOEXEC, O_PATH, O_RDONLY, openFile } from "./file";
 import { attempt, call } from "./libc";
 
 // More than any file of /sys has, whatever the size of a page.
@@ -71,6 +71,19 @@ export function list(path: string): string[] {
 /** The folder of a whole disk by its kernel name: "loop3". */
 export function diskFolder(name: string): string {
   return `/sys/block/${name}`;
+}
+
+/**
+ * Those of these disks that have a certain file or folder. A path costs by its length, here more than a call: so it is
+ * looked for from the folder of all disks that have no hardware.
+ */
+export function virtualDisksWith(name: string, disks: readonly string[]): string[] {
+  if (disks.length === 0) {
+    return [];
+  }
+  const path = "/sys/devices/virtual/block";
+  using folder = openFile(path, O_PATH);
+  return disks.filter((disk) => attempt("faccessat", [folder.fd, `${disk}/${name}`, 0, 0], ["faccessat", path]) === 0);
 }
 
 /** The number of a disk or partition by its folder; `undefined` where the kernel has no such device. */
