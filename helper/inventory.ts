@@ -22,7 +22,7 @@ import { mapperPresent, openControl } from "./mapper/control";
 import { listMappers, type MapperDescription } from "./mapper/describe";
 import { isHeldBack, listMappersFromSysfs } from "./mapper/sysfs";
 import { addSpace } from "./mount/space";
-import { ownerNamed } from "./owners";
+import { ownerNamed, ownersNamed } from "./owners";
 import { describePartitions, type Surroundings } from "./partition/describe";
 import { Problem } from "./problem";
 import type { Device, LoopDevice, MapperDevice } from "./protocol";
@@ -36,13 +36,31 @@ export async function listDevices(): Promise<Device[]> {
   const images = boundImages();
   const surroundings = lookAroundAll(images);
   const room = new Room(AT_ONCE);
-  const devices: Promise<Device | undefined>[] = [
-    ...[...images.keys()].map((disk) => room.enter(() => describeIfBound(disk, surroundings))),
-    ...listMapperDescriptions().map((description) => room.enter(() => completeMapper(description, surroundings))),
-  ];
-  const described = (await Promise.all(devices)).filter((device) => device !== undefined);
-  await addSpace(described);
-  return described;
+  const [loops, mappers] = await Promise.all([
+    Promise.all([...images.keys()].map((disk) => room.enter(() => describeIfBound(disk, surroundings)))),
+    listMapperDevices(surroundings),
+  ]);
+  const devices = [...loops.filter((device) => device !== undefined), ...mappers];
+  await addSpace(devices);
+  return devices;
+}
+
+/** As `listDevices`, of some loop devices only, one after the other: for a thread that may wait. */
+export async function* describeEach(disks: Iterable<string>, surroundings: Picture): AsyncGenerator<LoopDevice> {
+  for (const disk of disks) {
+    const device = await describeIfBound(disk, surroundings);
+    if (device) {
+      yield device;
+    }
+  }
+}
+
+/** All mapper devices. */
+export async function listMapperDevices(surroundings: Picture): Promise<MapperDevice[]> {
+  const room = new Room(AT_ONCE);
+  return await Promise.all(
+    listMapperDescriptions().map((description) => room.enter(() => completeMapper(description, surroundings))),
+  );
 }
 
 // Without the right to ask the device mapper itself, as the helper for the tree has none, by what everybody may see.
@@ -94,9 +112,11 @@ export async function describeLoop(disk: string): Promise<LoopDevice> {
   return device;
 }
 
-interface Picture extends Surroundings {
+/** What is known of all devices, and of what is around them. */
+export interface Picture extends Surroundings {
   /** Whether a loop device may have partitions, so that it is worth a look. */
   mayBePartitioned(disk: string): boolean;
+  ownerOf: typeof ownerNamed;
 }
 
 function lookAround(loops = loopsByImage()): Picture {
@@ -105,17 +125,19 @@ function lookAround(loops = loopsByImage()): Picture {
     mountsOf: (number) => mounts.get(number) ?? [],
     holdersOf: (folder, number) => allHoldersOf(folder, number, loops),
     mayBePartitioned: () => true,
+    ownerOf: ownerNamed,
   };
 }
 
 /** As `lookAround`, where that is for all devices: what can be told of all at once isn't asked of each. */
-function lookAroundAll(images: ReadonlyMap<string, Buffer>): Picture {
+export function lookAroundAll(images: ReadonlyMap<string, Buffer>): Picture {
   const loops = loopsByImage(images);
   const holders = allHolders();
   const partitioned = new Set(list("/sys/class/block").flatMap((name) => /^(loop\d+)p\d+$/.exec(name)?.[1] ?? []));
   return {
     ...lookAround(loops),
     mayBePartitioned: (disk) => partitioned.has(disk),
+    ownerOf: ownersNamed(),
     holdersOf: (folder, number) => [...(holders.get(basename(folder)) ?? []), ...(loops.get(number) ?? [])],
   };
 }
@@ -133,7 +155,7 @@ async function describeIfBound(disk: string, surroundings: Picture): Promise<Loo
     using instead = image && (await openInstead(state, loop, image));
     const range = { offset: instead ? state.offset : 0, size: state.size, sectorSize: state.sectorSize };
     const { content, table } = await probeIfReadable(instead ?? loop, range);
-    const setUpBy = ownerNamed(state);
+    const setUpBy = surroundings.ownerOf(state);
     return {
       ...state,
       ...(setUpBy && { setUpBy }),

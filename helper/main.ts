@@ -1,54 +1,16 @@
 /*
  * The helper: stdin and stdout in, server out. It is started by the extension, mostly through sudo, as
- * `helper.js --stdio`, and lives as long as its stdin.
+ * `helper.js --stdio`, and lives as long as its stdin. A second thread of it makes long lists.
  */
+import { isMainThread } from "node:worker_threads";
+
 // Before anything makes libuv start its threads: one waits for the kernel's events for good, and slow devices hold up
 // others.
 process.env.UV_THREADPOOL_SIZE ??= "16";
 
-import { Session } from "./session";
-import { connect } from "./transport";
-
-/** As in sysexits.h: EX_USAGE, EX_SOFTWARE. */
-const USAGE = 64;
-const SOFTWARE = 70;
-
-function main(): void {
-  if (process.argv[2] !== "--stdio" || process.argv.length !== 3) {
-    process.stderr.write("Diskloom's helper is started by its VS Code extension: helper.js --stdio\n");
-    process.exit(USAGE);
-  }
-
-  let ending = false;
-  const end = (code: number) => {
-    if (!ending) {
-      ending = true;
-      // What is under way is finished or undone. Devices that are to go with us go when our descriptors are closed.
-      void session.settle().finally(() => process.exit(code));
-    }
-  };
-  const connection = connect(() => end(0));
-  // Most of what we are is loaded behind the first reply.
-  const serve = async () => {
-    try {
-      return (await import("./server")).serve(connection);
-    } catch (error) {
-      return fail(error);
-    }
-  };
-  const session = new Session(connection, serve, end);
-
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    process.on(signal, () => end(0));
-  }
-  // What we don't know the cause of may have left anything: the kernel cleans up after a process that is gone.
-  process.on("uncaughtException", fail);
-  connection.listen();
+// Each thread has a copy of all that it loads.
+if (isMainThread) {
+  void import("./stdio").then(({ serve }) => serve());
+} else {
+  void import("./listingThread").then(({ answerQuestions }) => answerQuestions());
 }
-
-function fail(error: unknown): never {
-  process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
-  process.exit(SOFTWARE);
-}
-
-main();

@@ -3,9 +3,18 @@ import type { Writable } from "node:stream";
 import { AbstractMessageWriter, Message, type MessageWriter } from "vscode-jsonrpc/node";
 import { DEVICES_CHANGED } from "./codes";
 import type { Outlet } from "./frames";
+import { WrittenResult } from "./written";
 
 /** Messages that wait to be read by the client; with as many, no further request is looked at. */
 const MOST_WAITING = 64;
+
+function encode(message: Message): Uint8Array {
+  if (!Message.isResponse(message) || !(message.result instanceof WrittenResult)) {
+    return Buffer.from(JSON.stringify(message));
+  }
+  const { result, ...rest } = message;
+  return result.within(rest);
+}
 
 /**
  * Answers wait as long as they have to, as there are no more of them than there were requests. Of what is told unasked,
@@ -41,9 +50,12 @@ export class BoundedWriter extends AbstractMessageWriter implements MessageWrite
     }
     this.#waiting++;
     try {
-      await this.#send(Buffer.from(JSON.stringify(message)));
+      await this.#send(encode(message));
     } finally {
       this.#waiting--;
+      if (Message.isResponse(message) && message.result instanceof WrittenResult) {
+        message.result.release();
+      }
       if (!this.isFull) {
         this.#makeUp();
       }
@@ -54,7 +66,7 @@ export class BoundedWriter extends AbstractMessageWriter implements MessageWrite
     this.stream.end();
   }
 
-  #send(content: Buffer): Promise<void> {
+  #send(content: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       this.stream.cork();
       this.stream.write(`Content-Length: ${content.length}\r\n\r\n`, "latin1");

@@ -2,7 +2,8 @@
  * Who attached which device through us, kept where only root can write and nothing outlives a boot, just as the devices
  * don't. One small file for each device: helpers of several users don't get in each other's way.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import * as v from "valibot";
 import type { Caller } from "./caller";
 import { userById } from "./linux/users";
@@ -116,6 +117,17 @@ function ownerIn(file: string, attachment: Attachment): number | undefined {
 
 // Each entry is a file of its own that is never written to again: as long as it is the same, so is what it says.
 const known = new Map<string, { identity: string; file: string; owner: { uid: number; name: string } }>();
+
+/** As `ownerNamed`, of many devices: those that nobody has a file for, as most of a long list, aren't looked at. */
+export function ownersNamed(): typeof ownerNamed {
+  let files: ReadonlySet<string>;
+  try {
+    files = new Set(readdirSync(FOLDER));
+  } catch {
+    files = new Set();
+  }
+  return (attachment) => (files.has(basename(fileOf(attachment.device))) ? ownerNamed(attachment) : undefined);
+}
 
 /** As `ownerOf`, with the user's name: "1000" where the user database has none. */
 export function ownerNamed(attachment: Attachment): { uid: number; name: string } | undefined {

@@ -7,7 +7,8 @@ import { type Caller, identifyCaller, openImage } from "./caller";
 import { Changes } from "./changes";
 import { inspectImage } from "./content/inspect";
 import { info } from "./info";
-import { completeMapper, describeLoop, listDevices } from "./inventory";
+import { completeMapper, describeLoop } from "./inventory";
+import { Listing } from "./listing";
 import { attach } from "./loop/attach";
 import { detach } from "./loop/detach";
 import { diskOf, numberOf } from "./loop/device";
@@ -37,11 +38,12 @@ import {
 } from "./protocol";
 import type { Answer } from "./session";
 import type { Work } from "./work";
+import type { WrittenResult } from "./written";
 
 // LSP's own code, beside those of JSON-RPC.
 const REQUEST_CANCELLED = -32800;
 
-type Handlers = { [M in Method]: (params: CheckedParams<M>, work: Work) => Promise<Result<M>> };
+type Handlers = { [M in Method]: (params: CheckedParams<M>, work: Work) => Promise<Result<M> | WrittenResult> };
 
 /**
  * Begins to watch the kernel for the client. Before anything is answered: what a client is told can't be out of date
@@ -50,7 +52,7 @@ type Handlers = { [M in Method]: (params: CheckedParams<M>, work: Work) => Promi
 export function serve(connection: MessageConnection): Answer {
   // What a long list leaves behind is collected as it comes, rather than kept until there are 48 MiB of it.
   setFlagsFromString("--semi-space-growth-factor=1");
-  const server = new Server(connection, identifyCaller(process.env), () => changes?.noticed());
+  const server = new Server(connection, identifyCaller(process.env), new Listing(__filename), () => changes?.noticed());
   const changes = watchKernel(server, async () => {
     await releaseUsed();
     await connection.sendNotification(DEVICES_CHANGED, {});
@@ -77,10 +79,11 @@ class Server {
   constructor(
     readonly connection: MessageConnection,
     readonly caller: Caller,
+    listing: Listing,
     /** To be called after a change that the kernel makes no event of. */
     readonly changed: () => void,
   ) {
-    this.#handlers = handlersFor(caller, (level, message) => this.log(level, message));
+    this.#handlers = handlersFor(caller, listing, (level, message) => this.log(level, message));
   }
 
   log(level: LogMessage["level"], message: string): void {
@@ -94,7 +97,7 @@ class Server {
     return this.#run(method as Method, params, signal);
   }
 
-  async #run<M extends Method>(method: M, params: unknown, signal: AbortSignal): Promise<Result<M>> {
+  async #run<M extends Method>(method: M, params: unknown, signal: AbortSignal): Promise<Result<M> | WrittenResult> {
     const checked = check(method, params);
     const progress = new Progress(this.connection, "workDoneToken" in checked ? checked.workDoneToken : undefined);
     try {
@@ -148,7 +151,11 @@ const unchanging: ReadonlySet<Method> = new Set([
   "mapper/targets",
 ]);
 
-function handlersFor(caller: Caller, log: (level: LogMessage["level"], message: string) => void): Handlers {
+function handlersFor(
+  caller: Caller,
+  listing: Listing,
+  log: (level: LogMessage["level"], message: string) => void,
+): Handlers {
   const describe = ({ device }: { device: string }) => describeLoop(diskOf(numberOf(device)));
   const mapper = mapperHandlers(caller, completeMapper, log);
   return {
@@ -156,7 +163,7 @@ function handlersFor(caller: Caller, log: (level: LogMessage["level"], message: 
     "mapper/remove": (wish, work) =>
       sweepAfter(caller, work, wish.whenBusy === "unmount", () => mapper["mapper/remove"](wish, work)),
     "helper/info": async () => info(caller),
-    "devices/list": async () => ({ devices: await listDevices() }),
+    "devices/list": () => listing.list(),
     "image/inspect": async (wish) => {
       const image = openImage(caller, wish.path, true);
       using _file = image.file;

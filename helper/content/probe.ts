@@ -2,9 +2,11 @@
 import { type BlkidResult, type FoundTable, probeRange, type Superblock } from "../linux/blkid";
 import { isErrno, KernelError } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
+import { mayWait } from "../linux/thread";
 import { Problem } from "../problem";
 import type { Content } from "../protocol";
 import { type GptFaults, gptFaults } from "./gpt";
+import { isHole } from "./hole";
 import { readInto, sizeOf } from "./read";
 import { sizeBySuperblock } from "./size";
 
@@ -45,9 +47,13 @@ const ambivalentContent: Content = { kind: "other", type: "ambivalent", label: "
  * @throws KernelError where the file can't be read
  */
 export async function probe(file: OpenFile, { offset, size, sectorSize = 512 }: ProbeRange): Promise<Probed> {
-  const present = Math.min(size, sizeOf(file) - offset);
+  const stat = file.stat();
+  const present = Math.min(size, sizeOf(file, stat) - offset);
   if (present <= 0) {
     return { content: size > 0 ? unknownContent : noContent, table: undefined };
+  }
+  if (mayWait && stat.isFile() && isHole(file, offset, present)) {
+    return { content: noContent, table: undefined };
   }
   const range = { offset, size: present, sectorSize };
   const found = await search(file, range);

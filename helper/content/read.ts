@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import { deviceSize } from "../linux/block";
 import { asKernelError, withErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
+import { mayWait } from "../linux/thread";
 
 const readAsync = promisify(read);
 
@@ -22,7 +23,10 @@ export async function readInto(file: OpenFile, bytes: Buffer, position: number):
   let done = 0;
   try {
     while (done < bytes.length) {
-      const { bytesRead } = await readAsync(file.fd, bytes, done, bytes.length - done, position + done);
+      const place = [done, bytes.length - done, position + done] as const;
+      const bytesRead = mayWait
+        ? readSync(file.fd, bytes, ...place)
+        : (await readAsync(file.fd, bytes, ...place)).bytesRead;
       if (bytesRead === 0) {
         break;
       }

@@ -6,6 +6,7 @@ import koffi from "koffi";
 import { errnoName, KernelError } from "./errno";
 import type { OpenFile } from "./file";
 import { whenRoom } from "./room";
+import { mayWait } from "./thread";
 
 const LIBRARY = "libblkid.so.1";
 
@@ -186,28 +187,41 @@ function failure(call: string, file: OpenFile): KernelError {
   return new KernelError(number === 0 ? "EIO" : errnoName(number), call, file.path);
 }
 
-function safeprobe(blkid: Functions, probe: unknown, file: OpenFile): Promise<number> {
-  return whenRoom(
+async function safeprobe(blkid: Functions, probe: unknown, file: OpenFile): Promise<number> {
+  if (mayWait) {
+    return outcomeOf(blkid.blkid_do_safeprobe(probe), file);
+  }
+  return await whenRoom(
     () =>
       new Promise((resolve, reject) => {
         blkid.blkid_do_safeprobe.async(probe, (error: unknown, returned: unknown) => {
-          const outcome = Number(returned);
-          if (error) {
+          try {
+            if (error) {
+              throw error;
+            }
+            // errno is still the call's own only within this callback.
+            resolve(outcomeOf(returned, file));
+          } catch (error) {
             reject(error);
-          } else if (outcome === 0 || outcome === NOTHING || outcome === AMBIVALENT) {
-            resolve(outcome);
-          } else {
-            reject(failure("blkid_do_safeprobe", file));
           }
         });
       }),
   );
 }
 
+function outcomeOf(returned: unknown, file: OpenFile): number {
+  const outcome = Number(returned);
+  if (outcome !== 0 && outcome !== NOTHING && outcome !== AMBIVALENT) {
+    throw failure("blkid_do_safeprobe", file);
+  }
+  return outcome;
+}
+
 async function readTable(blkid: Functions, probe: unknown, type: string, uuid: string): Promise<FoundTable> {
   // All of a GPT was read to check it, and the probe still has it. The tables of an MBR's logical partitions are
   // scattered over the disk, and are only read now.
-  const list: unknown = type === "gpt" ? blkid.blkid_probe_get_partitions(probe) : await listPatiently(blkid, probe);
+  const list: unknown =
+    type === "gpt" || mayWait ? blkid.blkid_probe_get_partitions(probe) : await listPatiently(blkid, probe);
   const partitions: TablePartition[] = [];
   const count = list ? Number(blkid.blkid_partlist_numof_partitions(list)) : 0;
   for (let index = 0; index < count; index++) {

@@ -45,6 +45,26 @@ export function diskSequence(device: OpenFile): number | null {
   return Number(bytes.readBigUInt64LE());
 }
 
+/** All of the above, as bytes to compare. */
+export const BLOCK_FACTS_SIZE = 24;
+
+/** Takes them down. @throws KernelError ENOTTY or EINVAL before Linux 5.15, which has no sequence numbers */
+export function readBlockFacts(device: OpenFile, bytes: Buffer): void {
+  ioctl(device.fd, BLKGETDISKSEQ, bytes, ["BLKGETDISKSEQ", device.path]);
+  ioctl(device.fd, BLKGETSIZE64, bytes.subarray(8), ["BLKGETSIZE64", device.path]);
+  ioctl(device.fd, BLKSSZGET, bytes.subarray(16), ["BLKSSZGET", device.path]);
+  ioctl(device.fd, BLKROGET, bytes.subarray(20), ["BLKROGET", device.path]);
+}
+
+export function decodeBlockFacts(bytes: Buffer) {
+  return {
+    diskSequence: Number(bytes.readBigUInt64LE()),
+    size: Number(bytes.readBigUInt64LE(8)),
+    sectorSize: bytes.readUInt32LE(16),
+    readOnly: bytes.readUInt32LE(20) !== 0,
+  };
+}
+
 /** Writes the device's page cache back and drops it. */
 export async function flushBuffers(device: OpenFile): Promise<void> {
   await ioctlAsync(device.fd, BLKFLSBUF, null, ["BLKFLSBUF", device.path]);

@@ -1,8 +1,9 @@
-import { type BigIntStats, close, constants, fstat, fstatSync, fsync, open } from "node:fs";
+import { type BigIntStats, close, constants, fstat, fstatSync, fsync, open, openSync } from "node:fs";
 import { promisify } from "node:util";
 import { type Devnum, devnum } from "./devnum";
 import { asKernelError, KernelError, withErrno } from "./errno";
 import { call, type Fd } from "./libc";
+import { mayWait } from "./thread";
 
 // What can take long goes by Node's own calls: they cost half of what koffi's asynchronous ones do.
 const openAsync = promisify(open);
@@ -38,7 +39,7 @@ export class OpenFile implements Disposable, AsyncDisposable {
 
   /** As `stat`, for a file on a server that may have stopped answering. */
   async statPatiently(): Promise<BigIntStats> {
-    return await asKernelErrors("fstat", this.path, fstatAsync(this.fd, { bigint: true }));
+    return mayWait ? this.stat() : await asKernelErrors("fstat", this.path, fstatAsync(this.fd, { bigint: true }));
   }
 
   /** The number of the device that is open. */
@@ -81,7 +82,9 @@ export class OpenFile implements Disposable, AsyncDisposable {
 
   /** The last close of a detached loop device does the detaching: it can take 100 to 300 ms. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#closed) {
+    if (mayWait) {
+      this[Symbol.dispose]();
+    } else if (!this.#closed) {
       this.#closed = true;
       await asKernelErrors("close", this.path, closeAsync(this.fd));
     }
@@ -96,6 +99,24 @@ export function openFile(path: string, flags: number): OpenFile {
   return new OpenFile(call("open", [path, flags | always, 0], ["open", path]) as Fd, path);
 }
 
+// The same on every architecture, since Linux 5.6; <linux/openat2.h>
+const OPENAT2 = 437;
+const AT_FDCWD = -100;
+const RESOLVE_NO_SYMLINKS = 4;
+/** `struct open_how`: flags, mode, resolve; 64 bits each, of which the upper halves have no use yet. */
+const OPEN_HOW_SIZE = 24;
+const how = Buffer.alloc(OPEN_HOW_SIZE);
+how.writeUInt32LE(RESOLVE_NO_SYMLINKS, 16);
+
+/**
+ * Opens what stands at a path that leads through no links: whoever owns a folder on the way can't lead it to anything
+ * that isn't in theirs. @throws KernelError ELOOP where there is one, ENOSYS before Linux 5.6
+ */
+export function openWithoutLinks(path: string, flags: number): OpenFile {
+  how.writeUInt32LE(flags | always, 0);
+  return new OpenFile(call("openat2", [OPENAT2, AT_FDCWD, path, how, OPEN_HOW_SIZE], ["openat2", path]) as Fd, path);
+}
+
 /** Opens a device. That waits for the device's own lock, which a detach can hold for as long as it writes. */
 export async function openDevice(path: string, flags: number): Promise<OpenFile> {
   if (path.includes("\0")) {
@@ -107,6 +128,9 @@ export async function openDevice(path: string, flags: number): Promise<OpenFile>
 /** As `openDevice`, by a path that need not be text. */
 export async function openAnything(path: string | Buffer, flags: number): Promise<OpenFile> {
   const name = path.toString();
+  if (mayWait) {
+    return new OpenFile(withErrno("open", name, () => openSync(path, flags | always)) as Fd, name);
+  }
   return new OpenFile((await asKernelErrors("open", name, openAsync(path, flags | always))) as Fd, name);
 }
 

@@ -104,8 +104,13 @@ export function encodeLoopConfig({ file, blockSize, settings }: LoopConfig): Buf
 /** The state of a bound device. @throws ENXIO where it isn't bound */
 export function getStatus(loop: OpenFile): LoopInfo {
   const bytes = Buffer.alloc(LOOP_INFO_SIZE);
-  ioctl(loop.fd, LOOP_GET_STATUS64, bytes, ["LOOP_GET_STATUS64", loop.path]);
+  readStatus(loop, bytes);
   return decodeLoopInfo(bytes);
+}
+
+/** As `getStatus`, as the bytes of a `struct loop_info64`. */
+export function readStatus(loop: OpenFile, bytes: Buffer): void {
+  ioctl(loop.fd, LOOP_GET_STATUS64, bytes, ["LOOP_GET_STATUS64", loop.path]);
 }
 
 /** Binds and sets up in one go, since Linux 5.8. With partition scan it reads from the image. */

@@ -3,7 +3,7 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { type Devnum, parseDevnum } from "./devnum";
 import { asKernelError, errnoName, isErrno, KernelError } from "./errno";
-import { O_CLOEXEC, O_RDONLY } from "./file";
+import { O_CLOEXEC, O_PATH, O_RDONLY, openFile } from "./file";
 import { attempt, call } from "./libc";
 
 // More than any file of /sys has, whatever the size of a page.
@@ -68,32 +68,22 @@ export function list(path: string): string[] {
   }
 }
 
-/** Where the disks of drivers stand that have no hardware; /sys/block links to here. */
-const VIRTUAL_DISKS = "/sys/devices/virtual/block";
-const O_DIRECTORY = 0o200000 as const;
-
-/**
- * The disks of a driver that have an entry of this name in their folder. Looked up from the folder that they all stand
- * in, as that costs a third of a lookup by path, and most loop devices of a machine are not bound.
- */
-export function virtualDisksWith(entry: string, disk: RegExp): string[] {
-  const fd = attempt("open", [VIRTUAL_DISKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0], ["open", VIRTUAL_DISKS]);
-  if (fd < 0) {
-    absent(fd, VIRTUAL_DISKS);
-    return [];
-  }
-  try {
-    return list(VIRTUAL_DISKS).filter(
-      (name) => disk.test(name) && attempt("faccessat", [fd, `${name}/${entry}`, 0, 0], ["faccessat", name]) === 0,
-    );
-  } finally {
-    call("close", [fd], ["close", VIRTUAL_DISKS]);
-  }
-}
-
 /** The folder of a whole disk by its kernel name: "loop3". */
 export function diskFolder(name: string): string {
   return `/sys/block/${name}`;
+}
+
+/**
+ * Those of these disks that have a certain file or folder. A path costs by its length, here more than a call: so it is
+ * looked for from the folder of all disks that have no hardware.
+ */
+export function virtualDisksWith(name: string, disks: readonly string[]): string[] {
+  if (disks.length === 0) {
+    return [];
+  }
+  const path = "/sys/devices/virtual/block";
+  using folder = openFile(path, O_PATH);
+  return disks.filter((disk) => attempt("faccessat", [folder.fd, `${disk}/${name}`, 0, 0], ["faccessat", path]) === 0);
 }
 
 /** The number of a disk or partition by its folder; `undefined` where the kernel has no such device. */

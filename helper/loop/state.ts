@@ -5,15 +5,17 @@ import { type Devnum, devnum } from "../linux/devnum";
 import { isErrno, KernelError } from "../linux/errno";
 import { O_PATH, O_RDONLY, type OpenFile, openAnything, openDevice } from "../linux/file";
 import { getStatus, LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_PARTSCAN, type LoopInfo } from "../linux/loop";
-import { devnumOf, diskFolder, readBytes, readNumber, virtualDisksWith } from "../linux/sysfs";
+import { devnumOf, diskFolder, list, readBytes, readNumber, virtualDisksWith } from "../linux/sysfs";
 import type { LoopDevice } from "../protocol";
 
 /** A loop device without what is on it and around it. */
 export type LoopState = Omit<LoopDevice, "content" | "partitions" | "mounts" | "holders"> & { devnum: Devnum };
 
-/** The kernel's names of the bound loop devices by number: they alone have a folder of the loop driver's. */
-function boundDisks(): string[] {
-  return virtualDisksWith("loop", /^loop\d+$/).sort((a, b) => numberIn(a) - numberIn(b));
+/** The kernel's names of all loop devices, bound or not, by number. */
+export function loopDisks(): string[] {
+  return list("/sys/block")
+    .filter((name) => /^loop\d+$/.test(name))
+    .sort((a, b) => numberIn(a) - numberIn(b));
 }
 
 /** The image of a device as /sys shows it; `undefined` where it isn't bound. */
@@ -26,10 +28,15 @@ export function isBound(disk: string): boolean {
   return imageShown(disk) !== undefined;
 }
 
+/** The kernel's names of the bound ones among these: only they have a folder for what the loop driver says. */
+export function boundDisks(disks = loopDisks()): string[] {
+  return virtualDisksWith("loop", disks);
+}
+
 /** The images of all bound devices, as /sys shows them, by the devices' kernel names in the order of their numbers. */
-export function boundImages(): ReadonlyMap<string, Buffer> {
+export function boundImages(disks = boundDisks()): ReadonlyMap<string, Buffer> {
   const images = new Map<string, Buffer>();
-  for (const disk of boundDisks()) {
+  for (const disk of disks) {
     const shown = imageShown(disk);
     if (shown) {
       images.set(disk, shown);

@@ -1,0 +1,39 @@
+/* The thread that makes long lists: see listing.ts. */
+import { parentPort } from "node:worker_threads";
+import type { Answer, Bytes, Question } from "./listing";
+import { listAgain, type Remembered } from "./relisting";
+import { HEADROOM, TAILROOM } from "./written";
+
+/** One list after the other. */
+export function answerQuestions(): void {
+  const port = parentPort;
+  const remembered: Remembered = new Map();
+  const answer = async ({ id, used }: Question) => {
+    try {
+      const devices = await listAgain(remembered);
+      const written = write(devices, used);
+      port?.postMessage({ id, written, count: devices.length } satisfies Answer, [written.bytes.buffer]);
+    } catch {
+      port?.postMessage({ id, count: Number.POSITIVE_INFINITY } satisfies Answer);
+    }
+  };
+  let last: Promise<void> = Promise.resolve();
+  port?.on("message", (question: Question) => {
+    last = last.then(() => answer(question));
+  });
+}
+
+const [BEGIN, COMMA, END] = ['{"devices":[', ",", "]}"].map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer];
+
+function write(devices: readonly Uint8Array[], used: Bytes | undefined): { bytes: Bytes; length: number } {
+  const pieces = [BEGIN, ...devices.flatMap((device, index) => (index === 0 ? [device] : [COMMA, device])), END];
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const needed = HEADROOM + length + TAILROOM;
+  const bytes = used && used.length >= needed ? used : new Uint8Array(needed);
+  let position = HEADROOM;
+  for (const piece of pieces) {
+    bytes.set(piece, position);
+    position += piece.length;
+  }
+  return { bytes, length };
+}
