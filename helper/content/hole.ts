@@ -1,7 +1,7 @@
 /* Images in which the file system keeps nothing yet: that they are blank is known without reading them. */
-import { errnoName } from "../linux/errno";
+import { errnoName, isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
-import { attempt, call } from "../linux/libc";
+import { attempt, call, callAsync } from "../linux/libc";
 
 // <linux/magic.h>
 const EXT4_SUPER_MAGIC = 0xef53;
@@ -34,4 +34,16 @@ export function isHole(file: OpenFile, offset: number, size: number): boolean {
   // ENXIO: none from there to the end of the file.
   const nothing = data < 0 ? errnoName(-data) === "ENXIO" : data >= offset + size;
   return nothing && trusted.has(fileSystemOf(file));
+}
+
+/** As `isHole`, with the waiting on another thread. */
+export async function isHolePatiently(file: OpenFile, offset: number, size: number): Promise<boolean> {
+  if (!trusted.has(fileSystemOf(file))) {
+    return false;
+  }
+  try {
+    return (await callAsync("lseek", [file.fd, offset, SEEK_DATA], ["lseek", file.path])) >= offset + size;
+  } catch (error) {
+    return isErrno(error, "ENXIO");
+  }
 }

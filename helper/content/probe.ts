@@ -33,7 +33,8 @@ export interface ProbeRange {
 
 /** What is said of content that can't be read, or is nothing that libblkid knows. */
 export const unknownContent: Content = { kind: "other", type: "", label: "", uuid: "" };
-const noContent: Content = { kind: "empty", type: "", label: "", uuid: "" };
+/** Of what reads as zeros wherever something could stand. */
+export const noContent: Content = { kind: "empty", type: "", label: "", uuid: "" };
 /** More than one file system has left its mark; `wipefs` tells which. */
 const ambivalentContent: Content = { kind: "other", type: "ambivalent", label: "", uuid: "" };
 

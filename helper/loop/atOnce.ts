@@ -2,7 +2,8 @@
  * Whether LOOP_CONFIGURE can be all there is to an attach. It can where it leaves nothing to be done that a killed helper
  * would leave undone: no partition is to be made known, and this kernel has given all of such a wish before.
  */
-import { type Probed, probe } from "../content/probe";
+import { isHolePatiently } from "../content/hole";
+import { noContent, type Probed, probe } from "../content/probe";
 import { KernelError } from "../linux/errno";
 import { O_RDONLY, openFile } from "../linux/file";
 import { LO_FLAGS_PARTSCAN } from "../linux/loop";
@@ -28,6 +29,10 @@ export async function contentAtOnce(setup: Setup, size: number): Promise<Probed 
     // By a descriptor of its own: libblkid moves its place and turns reading ahead off, and the loop driver reads by ours.
     using image = openFile(`/proc/self/fd/${file.fd}`, O_RDONLY);
     const shown = Math.floor((end - offset) / SECTOR) * SECTOR;
+    // As most new images are, and looking for what could be in one takes longer than all the rest.
+    if (await isHolePatiently(image, offset, shown)) {
+      return { content: noContent, table: undefined };
+    }
     const probed = await probe(image, { offset, size: shown, sectorSize: blockSize });
     return (settings.flags & LO_FLAGS_PARTSCAN) !== 0 && probed.table ? undefined : probed;
   } catch (error) {
