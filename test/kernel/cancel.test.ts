@@ -9,8 +9,8 @@ import type { TestHelper } from "../helper";
 import { MiB } from "../images";
 import { attached, imageOf, pattern, Scene, sys, until } from "./scene";
 
-/** How long the kernel's slow calls take here; cancelled is what is answered before. */
-const SLOW_SECONDS = 8;
+/** How long the kernel's slow calls take here; cancelled is what is answered before. Nobody waits for their end. */
+const SLOW_SECONDS = 60;
 /** By LSP. */
 const CANCELLED = -32800;
 
@@ -27,6 +27,13 @@ describe("cancelling", { concurrency: false }, () => {
     const inject = `inject=${call}:delay_enter=${SLOW_SECONDS}s`;
     const log = scene.workshop.path("strace.log");
     return scene.helperWith({ command: ["strace", "-f", "-o", log, "-e", `trace=${call}`, "-e", inject] });
+  };
+
+  /** By itself it ends when all is written, and what Node syncs of its own at its end is as slow; so is strace(1). */
+  const killSlow = async (slow: TestHelper) => {
+    const { pid } = await slow.request("helper/info", {});
+    process.kill(pid, "SIGKILL");
+    await slow.kill();
   };
 
   /** Asks for something, and cancels it once it says that it does this. @returns what was answered */
@@ -71,16 +78,13 @@ describe("cancelling", { concurrency: false }, () => {
 
   it("a flush: nobody waits for the kernel to have written all, and the device is as it was", async () => {
     const slow = await helperWithSlow("fsync");
-    const { pid } = await slow.request("helper/info", {});
     const { device, diskSequence } = await attached(slow, { path: scene.workshop.blank("flush.img", MiB) });
     const began = performance.now();
     const answer = await cancelAt(slow, "Writing the device", "loop/flush", { device });
     assert.equal((answer as { code?: number }).code, CANCELLED);
     assert.ok(performance.now() - began < SLOW_SECONDS * 1000, "it waited until all was written");
     assert.equal(Number(sys(device, "diskseq")), diskSequence);
-    // By itself it ends when all is written, and what Node syncs of its own at its end is as slow; so is strace(1).
-    process.kill(pid, "SIGKILL");
-    await slow.kill();
+    await killSlow(slow);
     await helper.request("loop/detach", { device });
   });
 
@@ -121,7 +125,7 @@ describe("cancelling", { concurrency: false }, () => {
       assert.ok(isMounted() && imageOf(device) !== undefined, method);
     }
     assert.ok(performance.now() - began < SLOW_SECONDS * 1000, "it waited until all was written");
-    await slow[Symbol.asyncDispose]();
+    await killSlow(slow);
     await helper.request("loop/detach", { device, whenBusy: "unmount" });
     assert.equal(imageOf(device), undefined);
   });
