@@ -32,14 +32,18 @@ class Raw implements AsyncDisposable {
     this.write(framed(typeof message === "string" ? message : JSON.stringify(message)));
   }
 
-  /** All messages that came so far. */
-  get messages(): { id?: number | null; error?: { code: number }; result?: unknown }[] {
-    return this.received.split(/Content-Length: \d+\r\n\r\n/).flatMap((text) => (text ? [JSON.parse(text)] : []));
+  /** The answers that came whole so far. Others may change devices at any time, of which the helper tells. */
+  get answers(): { id?: number | null; error?: { code: number }; result?: unknown }[] {
+    const [, ...pieces] = this.received.split(/Content-Length: (\d+)\r\n\r\n/);
+    return pieces
+      .filter((text, index) => index % 2 === 1 && Buffer.byteLength(text) === Number(pieces[index - 1]))
+      .map((text) => JSON.parse(text))
+      .filter((message) => "id" in message);
   }
 
   async initialized(): Promise<void> {
     this.say({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} });
-    await until(() => this.messages.length > 0, "initialized");
+    await until(() => this.answers.length > 0, "initialized");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -73,12 +77,12 @@ describe("the helper's protocol", { concurrency: false }, () => {
     for (const bad of ["{", "nonsense", "", "5", "null", "[]", '{"jsonrpc":']) {
       raw.received = "";
       raw.say(bad);
-      await until(() => raw.messages.length === 1, `an answer to ${bad}`);
-      assert.deepEqual([raw.messages[0]?.id, raw.messages[0]?.error?.code], [null, -32700]);
+      await until(() => raw.answers.length === 1, `an answer to ${bad}`);
+      assert.deepEqual([raw.answers[0]?.id, raw.answers[0]?.error?.code], [null, -32700]);
     }
     raw.received = "";
     raw.say({ jsonrpc: "2.0", id: 7, method: "devices/list", params: {} });
-    await until(() => raw.messages.some(({ id }) => id === 7), "an answer");
+    await until(() => raw.answers.some(({ id }) => id === 7), "an answer");
   });
 
   it("ends with -32700 where the frames are lost: garbage, lengths that can't be", async () => {
@@ -97,7 +101,7 @@ describe("the helper's protocol", { concurrency: false }, () => {
       raw.write(garbage);
       const [code] = await raw.ended;
       assert.equal(code, 0, JSON.stringify(garbage.slice(0, 40)));
-      assert.equal(raw.messages.at(-1)?.error?.code, -32700);
+      assert.equal(raw.answers.at(-1)?.error?.code, -32700);
     }
   });
 
@@ -110,14 +114,14 @@ describe("the helper's protocol", { concurrency: false }, () => {
       await new Promise(setImmediate);
     }
     raw.write(list(2) + list(3) + list(4));
-    await until(() => [1, 2, 3, 4].every((id) => raw.messages.some((it) => it.id === id)), "four answers");
+    await until(() => [1, 2, 3, 4].every((id) => raw.answers.some((it) => it.id === id)), "four answers");
   });
 
   it("knows its states: nothing before initialize, nothing after shutdown, exit 0 after it and 1 without", async () => {
     await using raw = new Raw();
     raw.say({ jsonrpc: "2.0", id: 1, method: "devices/list", params: {} });
-    await until(() => raw.messages.length === 1, "an answer");
-    assert.equal(raw.messages[0]?.error?.code, -32002);
+    await until(() => raw.answers.length === 1, "an answer");
+    assert.equal(raw.answers[0]?.error?.code, -32002);
     await raw.initialized();
     raw.say({ jsonrpc: "2.0", id: 2, method: "no/such", params: {} });
     raw.say({ jsonrpc: "2.0", id: 3, method: "toString", params: {} });
@@ -126,7 +130,7 @@ describe("the helper's protocol", { concurrency: false }, () => {
     raw.say({ jsonrpc: "2.0", id: 6, method: "devices/list", params: {} });
     raw.say({ jsonrpc: "2.0", method: "exit" });
     assert.deepEqual(await raw.ended, [0, null]);
-    const code = (id: number) => raw.messages.find((it) => it.id === id)?.error?.code;
+    const code = (id: number) => raw.answers.find((it) => it.id === id)?.error?.code;
     assert.deepEqual([2, 3, 4, 6].map(code), [-32601, -32601, -32602, -32600]);
     await using other = new Raw();
     await other.initialized();
@@ -156,7 +160,7 @@ describe("the helper's protocol", { concurrency: false }, () => {
       await sleep(delay);
       raw.process.stdin?.end();
       await raw.ended;
-      const answer = raw.messages.find(({ id }) => id === 1);
+      const answer = raw.answers.find(({ id }) => id === 1);
       // A lister that has it open just then keeps what was given up for that moment.
       await until(() => scene.bound().every(isForGood), "attached for good, or not at all");
       if (answer?.result) {
