@@ -21,8 +21,10 @@ import { throwIfCancelled, uninterrupted } from "../pause";
 import { Problem } from "../problem";
 import type { CheckedParams } from "../protocol";
 import { lastingUsersOf } from "../users";
+import { withControl } from "./control";
 import { diskOf, numberOf, openOwned, underneathOf } from "./device";
 import { hold, release } from "./held";
+import { findOverlapping, overlapProblem } from "./overlap";
 import { changeBlockSize, changeSettings, type Underneath, withFlag } from "./settings";
 
 type Wish = CheckedParams<"loop/update">;
@@ -86,6 +88,9 @@ async function changePlaces(changing: Changing, info: LoopInfo, wish: Wish): Pro
     return;
   }
   await refuseIfUsed(changing);
+  if (moves) {
+    await withControl(changing.signal, () => refuseNewOverlap(changing, info, extent));
+  }
   const shown = (info.flags & LO_FLAGS_PARTSCAN) !== 0 || partitionsOf(disk).length > 0;
   const showPartitions = async () => {
     if (shown) {
@@ -199,6 +204,32 @@ async function changeAutoclear(
     await release(disk);
   }
   return on;
+}
+
+// As an attach would; but with whom it overlaps already, it may go on to. The lock isn't kept until the change is made,
+// which can take seconds: somebody who attaches the same part meanwhile isn't seen.
+async function refuseNewOverlap(
+  { loop, disk }: Changing,
+  info: LoopInfo,
+  extent: Pick<LoopInfo, "offset" | "sizeLimit">,
+): Promise<void> {
+  const image = {
+    dev: info.device,
+    ino: info.inode,
+    rdev: info.blockDevice,
+    isBlockDevice: () => info.blockDevice !== 0n,
+  };
+  const others = async ({ offset, sizeLimit }: typeof extent) => {
+    const part = { offset: Number(offset), sizeLimit: Number(sizeLimit) };
+    const found = await findOverlapping({ image, ...part, imageSize: Number.MAX_SAFE_INTEGER });
+    await Promise.all(found.map((other) => other.loop[Symbol.asyncDispose]()));
+    return found.filter((other) => other.disk !== disk);
+  };
+  const before = new Set((await others(info)).map((other) => other.disk));
+  const added = (await others(extent)).filter((other) => !before.has(other.disk));
+  if (added.length > 0) {
+    throw overlapProblem(`That part of the image of ${loop.path}`, added);
+  }
 }
 
 async function refuseIfUsed({ loop, disk, signal }: Changing): Promise<void> {

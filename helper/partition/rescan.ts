@@ -30,13 +30,13 @@ export async function rescanPartitions(disk: OpenFile, name: string): Promise<Re
   const wanted = expectedPartitions(table, geometryOf(disk));
   const resized: number[] = [];
   const outdated = [];
-  const growing = [];
+  const ofOtherSize = [];
   for (const known of partitionsOf(name)) {
     const match = wanted.find(({ number }) => number === known.number);
     if (!match || match.start !== known.start) {
       outdated.push(known);
     } else if (!isSame(known, match)) {
-      growing.push({ known, size: match.size });
+      ofOtherSize.push({ known, size: match.size });
     }
   }
   let busy: unknown;
@@ -47,9 +47,7 @@ export async function rescanPartitions(disk: OpenFile, name: string): Promise<Re
     busy = error;
     return 0;
   });
-  // Shrinking ones first: they make room for others.
-  growing.sort((a, b) => a.size - a.known.size - (b.size - b.known.size));
-  for (const { known, size } of growing) {
+  for (const { known, size } of ofOtherSize) {
     try {
       await resizePartition(disk, known.name, { size });
       resized.push(known.number);

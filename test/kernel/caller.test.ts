@@ -83,6 +83,17 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
     );
   });
 
+  it("gives that user a copy in memory to write to of what that user may only read", async () => {
+    const path = image("public-copy.img", 0, 0o644);
+    const { device, readOnly } = await attached(helper, { path, inMemory: true, readOnly: false });
+    assert.equal(readOnly, false);
+    await detach(device);
+    await assert.rejects(
+      helper.request("loop/attach", { path: image("secret-copy.img", 0, 0o600), inMemory: true }),
+      problem("notPermitted"),
+    );
+  });
+
   it("doesn't lend root's rights to a symbolic link, nor root's group to anybody", async () => {
     image("secret.img", 0, 0o600);
     symlinkSync("secret.img", scene.workshop.path("link.img"));

@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import * as v from "valibot";
 import { describeLoop } from "../../helper/inventory";
-import { KernelError } from "../../helper/linux/errno";
+import { isErrno, KernelError } from "../../helper/linux/errno";
 import { O_RDONLY, OpenFile, openFile } from "../../helper/linux/file";
 import { type Ioctl, interposeIoctl } from "../../helper/linux/libc";
 import { LO_FLAGS_AUTOCLEAR, LOOP_CONTROL } from "../../helper/linux/loop";
@@ -353,6 +353,17 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
       _kernel[Symbol.dispose]();
       await until(() => scene.bound().length === 0, `${call} ${nth}`, 1000);
     }
+  });
+
+  it("an error after autoclear is dropped leaves it unbound, too, though closing it undoes nothing any more", async () => {
+    let dropped = false;
+    using _kernel = new Kernel(({ what }) => {
+      dropped ||= what[0] === "LOOP_SET_STATUS64";
+      return dropped && what[0] === "LOOP_GET_STATUS64" ? "EIO" : undefined;
+    });
+    await assert.rejects(attached(), (error) => isErrno(error, "EIO"));
+    assert.ok(dropped);
+    await until(() => scene.bound().length === 0, "unbound", 1000);
   });
 
   it("autoclear is dropped last of all: until then each step is under it", async () => {

@@ -154,6 +154,23 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
     await detach(before);
   });
 
+  it("refuses a part of the image that another device has come to show, as an attach does", async () => {
+    const first = await fresh({ sizeLimit: 256 * KiB });
+    const second = await attached(helper, { path: first.backingFile, offset: 512 * KiB });
+    const { device } = first;
+    for (const wish of [{ sizeLimit: 0 }, { sizeLimit: 513 * KiB }, { offset: 300 * KiB }, { offset: 512 * KiB }]) {
+      await assert.rejects(update({ device, ...wish }), problem("overlap", { device: second.device }));
+    }
+    assert.equal((await update({ device, sizeLimit: 512 * KiB })).size, 512 * KiB);
+    // Somebody has allowed that.
+    const third = await attached(helper, { path: first.backingFile, overlap: "allow", sizeLimit: 4 * KiB });
+    assert.equal((await update({ device: third.device, sizeLimit: 8 * KiB })).size, 8 * KiB);
+    await assert.rejects(update({ device: third.device, sizeLimit: 0 }), problem("overlap", { device: second.device }));
+    for (const it of [first, second, third]) {
+      await detach(it);
+    }
+  });
+
   it("resize takes up a grown and a shrunk image", async () => {
     const before = await fresh();
     const { device, backingFile } = before;
