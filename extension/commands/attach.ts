@@ -41,7 +41,7 @@ export async function attachImages(
       title: vscode.l10n.t("Show Devices"),
       run: () => vscode.commands.executeCommand("diskloom.devices.focus"),
     };
-    tellOutcome(context, sums, outcome, [show]);
+    tellOutcome(context, sums, outcome, { done: [show] });
   }
 }
 
@@ -60,7 +60,7 @@ async function pickImages(title: string): Promise<vscode.Uri[]> {
     openLabel: vscode.l10n.t("Attach"),
     canSelectMany: true,
     filters: {
-      [vscode.l10n.t("Disk images")]: ["img", "iso", "raw", "squashfs", "erofs", "ext4", "bin"],
+      [vscode.l10n.t("Disk images")]: ["img", "iso", "raw", "squashfs", "erofs", "ext4", "wic", "bin"],
       [vscode.l10n.t("All files")]: ["*"],
     },
   });
