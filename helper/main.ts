@@ -2,6 +2,7 @@
  * The helper: stdin and stdout in, server out. It is started by the extension, mostly through sudo, as
  * `helper.js --stdio`, and lives as long as its stdin. A second thread of it makes long lists.
  */
+import { setFlagsFromString } from "node:v8";
 import { isMainThread } from "node:worker_threads";
 
 // Before anything makes libuv start its threads: one waits for the kernel's events for good, and slow devices hold up
