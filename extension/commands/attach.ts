@@ -41,7 +41,7 @@ export async function attachImages(
       title: vscode.l10n.t("Show Devices"),
       run: () => vscode.commands.executeCommand("diskloom.devices.focus"),
     };
-    tellOutcome(context, sums, outcome, [show]);
+    tellOutcome(context, sums, outcome, { done: [show] });
   }
 }
 

@@ -60,7 +60,8 @@ async function mountSeveral(context: CommandContext, images: readonly vscode.Uri
     const failed = mounted.failures.map(({ error }) => messageOf(error));
     return [vscode.l10n.t("{0} at {1}", basename(image.fsPath), places), ...failed].join("; ");
   });
-  tellOutcome(context, sums, outcome, [{ title: vscode.l10n.t("Open Folder"), run: () => openFolder(mounts) }]);
+  const open = { title: vscode.l10n.t("Open Folder"), run: () => openFolder(mounts) };
+  tellOutcome(context, sums, outcome, { done: [open] });
 }
 
 /** Something is on it that can't be mounted. */

@@ -27,10 +27,14 @@ export function showBusy(context: CommandContext, subject: string, error: unknow
     return;
   }
   const users = error.data.users ?? [];
-  const canUnmount = users.some(({ kind }) => kind === "mount") && !users.some(outlastsUnmount);
-  const ways = [...(unmount && canUnmount ? [unmount] : []), later];
+  const ways = [...(unmount && isKeptByMounts(users) ? [unmount] : []), later];
   const show = { title: vscode.l10n.t("Show Users"), run: () => showUsers(context, subject, users, ways) };
   showFailure(context, error, users.length > 0 ? [...ways, show] : ways);
+}
+
+/** Nothing uses it that would outlast its being unmounted. */
+export function isKeptByMounts(users: readonly User[]): boolean {
+  return users.some(({ kind }) => kind === "mount") && !users.some(outlastsUnmount);
 }
 
 function outlastsUnmount(user: User): boolean {

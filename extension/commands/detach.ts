@@ -8,21 +8,31 @@ import type { LoopDevice } from "../../helper/protocol";
 import { labelOf } from "../devices/items";
 import { showBusy } from "./busy";
 import type { CommandContext } from "./context";
+import { detachSeveral, type WhenBusy } from "./detachSeveral";
 import { confirmingForeign } from "./foreign";
-import { naming, pickLoop } from "./pick";
+import { naming, pickLoop, selectedLoops } from "./pick";
 import { offer, perform, showFailure } from "./run";
 
-type WhenBusy = "refuse" | "unmount" | "lazy";
-
-export const detach = (context: CommandContext, item?: unknown) =>
-  detachPicked(context, vscode.l10n.t("Detach Loop Device"), "refuse", item);
+export const detach = (context: CommandContext, item?: unknown, selected?: unknown) =>
+  detachPicked(context, vscode.l10n.t("Detach Loop Device"), "refuse", item, selected);
 /** All that is mounted of an image is unmounted and the image detached, or all stays as it is. */
-export const unmountAndDetach = (context: CommandContext, item?: unknown) =>
-  detachPicked(context, vscode.l10n.t("Unmount and Detach"), "unmount", item);
-export const detachWhenFree = (context: CommandContext, item?: unknown) =>
-  detachPicked(context, vscode.l10n.t("Detach When Free"), "lazy", item);
+export const unmountAndDetach = (context: CommandContext, item?: unknown, selected?: unknown) =>
+  detachPicked(context, vscode.l10n.t("Unmount and Detach"), "unmount", item, selected);
+export const detachWhenFree = (context: CommandContext, item?: unknown, selected?: unknown) =>
+  detachPicked(context, vscode.l10n.t("Detach When Free"), "lazy", item, selected);
 
-async function detachPicked(context: CommandContext, title: string, whenBusy: WhenBusy, item: unknown): Promise<void> {
+async function detachPicked(
+  context: CommandContext,
+  title: string,
+  whenBusy: WhenBusy,
+  item: unknown,
+  selected: unknown,
+): Promise<void> {
+  const several = selectedLoops(selected);
+  if (several.length > 1) {
+    await detachSeveral(context, several, whenBusy);
+    return;
+  }
   const device = await pickLoop(context, title, item);
   if (device) {
     await detachDevice(context, device, whenBusy);

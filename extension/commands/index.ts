@@ -8,11 +8,12 @@ import { copyPath } from "./copyPath";
 import { copyUuid } from "./copyUuid";
 import { createMapper } from "./createMapper";
 import { detach, detachWhenFree, keepAttached, unmountAndDetach } from "./detach";
+import { detachMine } from "./detachSeveral";
 import { flush } from "./flush";
 import { helperMenu, restartHelper, stopHelper } from "./helper";
 import { installHelper, uninstallHelper } from "./installHelper";
 import { mount, mountIdMapped } from "./mount";
-import { addMounted, openMounted } from "./openMounted";
+import { addMounted, openMounted, openTerminal } from "./openMounted";
 import { properties } from "./properties";
 import { refresh } from "./refresh";
 import { removeMapper, removeWhenFree, unmountAndRemove } from "./removeMapper";
@@ -32,12 +33,14 @@ export function registerCommands(context: CommandContext): vscode.Disposable[] {
     "diskloom.detach": detach,
     "diskloom.unmountAndDetach": unmountAndDetach,
     "diskloom.detachWhenFree": detachWhenFree,
+    "diskloom.detachMine": detachMine,
     "diskloom.keepAttached": keepAttached,
     "diskloom.mount": mount,
     "diskloom.mountIdMapped": mountIdMapped,
     "diskloom.unmount": unmount,
     "diskloom.openMounted": openMounted,
     "diskloom.addMounted": addMounted,
+    "diskloom.openTerminal": openTerminal,
     "diskloom.revealImage": revealImage,
     "diskloom.copyPath": copyPath,
     "diskloom.properties": properties,

@@ -1,4 +1,4 @@
-/* Mount: a partition, or all that can be mounted of a device. */
+/* Mount: a partition, or all that can be mounted of a device, or of several. */
 import { basename } from "node:path";
 import { l10n } from "vscode";
 import { listed } from "../devices/format";
@@ -6,13 +6,20 @@ import type { CommandContext } from "./context";
 import { mountAll, pickMountables, tellMounted } from "./mounting";
 import { performAll, showFailure } from "./run";
 
-export const mount = (context: CommandContext, item?: unknown) => mountItem(context, item, {});
+export const mount = (context: CommandContext, item?: unknown, selected?: unknown) =>
+  mountItem(context, item, selected, {});
 
 /** Mount with Root's Files as Mine: an id-mapped mount, in which files of root can be edited as oneself. */
-export const mountIdMapped = (context: CommandContext, item?: unknown) => mountItem(context, item, { idMap: true });
+export const mountIdMapped = (context: CommandContext, item?: unknown, selected?: unknown) =>
+  mountItem(context, item, selected, { idMap: true });
 
-async function mountItem(context: CommandContext, item: unknown, options: { idMap?: boolean }): Promise<void> {
-  const mountables = await pickMountables(context, item);
+async function mountItem(
+  context: CommandContext,
+  item: unknown,
+  selected: unknown,
+  options: { idMap?: boolean },
+): Promise<void> {
+  const mountables = await pickMountables(context, item, selected);
   const [first] = mountables ?? [];
   if (!mountables || !first) {
     return;

@@ -59,6 +59,7 @@ export function tellMounted(
   const steps: NextStep[] = [
     { title: vscode.l10n.t("Open Folder"), run: () => openFolder(mounts) },
     { title: vscode.l10n.t("Show Device"), run: () => context.view.reveal(device) },
+    ...(failures.length > 0 ? [{ title: vscode.l10n.t("Show Log"), run: () => context.log.show() }] : []),
   ];
   const titles = steps.map(({ title }) => title);
   const places = listed(
@@ -127,13 +128,16 @@ function nameOf({ kind, type }: Content): string {
   }
 }
 
-/** What can be mounted of the item that a command was called on, else of the device that is picked. */
-export async function pickMountables(context: CommandContext, item: unknown): Promise<Mountable[] | undefined> {
-  if (item instanceof DeviceItem) {
-    return mountablesOf(item.device);
-  }
-  if (item instanceof PartitionItem) {
-    return [{ device: item.partition.device, diskSequence: item.disk?.diskSequence ?? null }];
+/** What can be mounted of the items that a command was called on, else of the device that is picked. */
+export async function pickMountables(
+  context: CommandContext,
+  item: unknown,
+  selected?: unknown,
+): Promise<Mountable[] | undefined> {
+  const found = itemsOf(item, selected).map(mountablesIn);
+  if (found.some((mountables) => mountables !== undefined)) {
+    // A device may be selected together with its partitions.
+    return uniqueBy(found.flat(), ({ device }) => device);
   }
   await context.model.refresh();
   const picked = await pick(
@@ -150,16 +154,26 @@ export async function pickMountables(context: CommandContext, item: unknown): Pr
   return picked;
 }
 
-/** All mounts of the item that a command was called on, else the one that is picked. */
-export async function pickMounts(context: CommandContext, title: string, item: unknown): Promise<Mount[] | undefined> {
-  if (item instanceof MountItem) {
-    return [item.mount];
-  }
+function mountablesIn(item: unknown): Mountable[] | undefined {
   if (item instanceof DeviceItem) {
-    return mountsOf(item.device);
+    return mountablesOf(item.device);
   }
-  if (item instanceof PartitionItem) {
-    return item.partition.mounts;
+  return item instanceof PartitionItem
+    ? [{ device: item.partition.device, diskSequence: item.disk?.diskSequence ?? null }]
+    : undefined;
+}
+
+/** All mounts of the items that a command was called on, else the one that is picked. */
+export async function pickMounts(
+  context: CommandContext,
+  title: string,
+  item: unknown,
+  selected?: unknown,
+): Promise<Mount[] | undefined> {
+  const found = itemsOf(item, selected).map(mountsIn);
+  if (found.some((mounts) => mounts !== undefined)) {
+    // A device may be selected together with what is mounted of it.
+    return uniqueBy(found.flat(), ({ target }) => target);
   }
   await context.model.refresh();
   return pick(
@@ -173,6 +187,32 @@ export async function pickMounts(context: CommandContext, title: string, item: u
     ),
     vscode.l10n.t("Nothing is mounted of the attached devices."),
   );
+}
+
+function mountsIn(item: unknown): Mount[] | undefined {
+  if (item instanceof DeviceItem) {
+    return mountsOf(item.device);
+  }
+  if (item instanceof PartitionItem) {
+    return item.partition.mounts;
+  }
+  return item instanceof MountItem ? [item.mount] : undefined;
+}
+
+/** Those that are selected, where a command was called on one of several, else that one. */
+function itemsOf(item: unknown, selected: unknown): unknown[] {
+  return Array.isArray(selected) && selected.length > 1 ? selected : [item];
+}
+
+/** The first of each key; what isn't there is left out. */
+function uniqueBy<T>(all: readonly (T | undefined)[], keyOf: (one: T) => string): T[] {
+  const byKey = new Map<string, T>();
+  for (const one of all) {
+    if (one !== undefined && !byKey.has(keyOf(one))) {
+      byKey.set(keyOf(one), one);
+    }
+  }
+  return [...byKey.values()];
 }
 
 /** The mounts of a device and of its partitions. */

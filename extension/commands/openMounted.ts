@@ -1,4 +1,4 @@
-/* Open Mounted Folder and Add Mounted Folder to Workspace: what is mounted, as VS Code opens folders. */
+/* Open Mounted Folder, Add Mounted Folder to Workspace and Open Terminal Here: what is mounted, as VS Code opens folders. */
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Mount } from "../../helper/protocol";
@@ -12,23 +12,33 @@ export async function openMounted(context: CommandContext, item?: unknown): Prom
 
 export async function addMounted(context: CommandContext, item?: unknown): Promise<void> {
   const picked = await pickMounts(context, vscode.l10n.t("Add Mounted Folder to Workspace"), item);
-  const mount = await pickOne(picked ?? []);
+  const mount = await pickOne(picked ?? [], vscode.l10n.t("Add Mounted Folder to Workspace"));
   if (mount) {
     const uri = vscode.Uri.file(mount.target);
     vscode.workspace.updateWorkspaceFolders(vscode.workspace.workspaceFolders?.length ?? 0, 0, { uri });
   }
 }
 
+/** Open Terminal Here: in VS Code's own panel, on the machine that has the mount. */
+export async function openTerminal(context: CommandContext, item?: unknown): Promise<void> {
+  const title = vscode.l10n.t("Open Terminal Here");
+  const mount = await pickOne((await pickMounts(context, title, item)) ?? [], title);
+  if (mount) {
+    vscode.window.createTerminal({ name: basename(mount.target), cwd: mount.target }).show();
+  }
+}
+
 /** Opens one of these in a window of its own; which one, is asked where there are several. */
 export async function openFolder(mounts: readonly Mount[]): Promise<void> {
-  const mount = await pickOne(mounts);
+  const mount = await pickOne(mounts, vscode.l10n.t("Open Mounted Folder"));
   if (mount) {
     const options = { forceNewWindow: true };
     await vscode.commands.executeCommand("vscode.openFolder", vscode.Uri.file(mount.target), options);
   }
 }
 
-async function pickOne(mounts: readonly Mount[]): Promise<Mount | undefined> {
+/** @param title what is going to be done with it */
+async function pickOne(mounts: readonly Mount[], title: string): Promise<Mount | undefined> {
   const [first, ...others] = mounts;
   if (others.length === 0) {
     return first;
@@ -40,7 +50,7 @@ async function pickOne(mounts: readonly Mount[]): Promise<Mount | undefined> {
       detail: mount.target,
       mount,
     })),
-    { title: vscode.l10n.t("Open Mounted Folder"), placeHolder: vscode.l10n.t("Choose a folder") },
+    { title, placeHolder: vscode.l10n.t("Choose a folder") },
   );
   return picked?.mount;
 }

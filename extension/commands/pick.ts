@@ -23,6 +23,16 @@ export const pickLoop = (context: CommandContext, title: string, item?: unknown)
 export const pickMapper = (context: CommandContext, title: string, item?: unknown) =>
   pickDevice(context, "mapper", title, kinds.mapper, item);
 
+/** The loop devices among the items that are selected, where a command was called on several; each once. */
+export function selectedLoops(selected: unknown): LoopDevice[] {
+  const items: unknown[] = Array.isArray(selected) ? selected : [];
+  return [
+    ...new Set(items.flatMap((item) => (item instanceof DeviceItem && isLoop(item.device) ? [item.device] : []))),
+  ];
+}
+
+const isLoop = (device: Device): device is LoopDevice => device.kind === "loop";
+
 async function pickDevice<K extends Device["kind"], D extends Device & { kind: K }>(
   { model }: CommandContext,
   kind: K,

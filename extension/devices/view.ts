@@ -26,6 +26,7 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
     this.#tree = vscode.window.createTreeView<Item>(VIEW_ID, {
       treeDataProvider: this,
       showCollapseAll: true,
+      canSelectMany: true,
       dragAndDropController: new ImageDrop(),
     });
     this.#subscriptions = [

@@ -5,6 +5,7 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import { labelOf } from "../devices/items";
+import { isMine } from "../devices/mine";
 import type { DeviceModel } from "../devices/model";
 import { VIEW_ID } from "../devices/view";
 
@@ -16,9 +17,7 @@ export function showAttachedStatus(model: DeviceModel): vscode.Disposable {
   item.name = vscode.l10n.t("Diskloom: Attached Images");
   item.command = `${VIEW_ID}.focus`;
   const listening = model.onDidChange(() => {
-    const images = model.devices
-      .filter((device) => device.kind === "loop")
-      .filter(({ setUpBy }) => setUpBy !== undefined && setUpBy.uid === process.getuid?.());
+    const images = model.devices.filter(isMine);
     void vscode.commands.executeCommand("setContext", "diskloom.attached", images.length > 0);
     if (images.length === 0) {
       item.hide();

@@ -137,7 +137,8 @@ async function editInImage(at: Seat, disk: Disk, home: { path: string; seen: str
   await person.contextMenu(person.treeItem(basename(image)), "Attach and Mount");
   const places = mounted.map((label) => `${home.path}/${label}`).join(" and ");
   const toast = await person.toast(`${basename(image)} is mounted at ${places}.`);
-  assert.deepEqual(toast.buttons, ["Open Folder", "Show Device"]);
+  const log = mounted.length === 1 ? ["Show Log"] : [];
+  assert.deepEqual(toast.buttons, ["Open Folder", "Show Device", ...log]);
   const loop = await until("the loop device", () => loopOf(image));
   if (mounted.length === 1) {
     // What this kernel can't mount is said, and what it would take.

@@ -39,6 +39,23 @@ export function helperProcesses(): HelperProcess[] {
     });
 }
 
+/** The processes that a process or one of its descendants has started. */
+export function processesUnder(ancestor: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => descendsFrom(pid, ancestor));
+}
+
+/** The working directory of a process; `undefined` where it has ended. */
+export function folderOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Those that a process or one of its descendants has started: other tests may run helpers of theirs. */
 export function helpersUnder(ancestor: number): HelperProcess[] {
   return helperProcesses().filter(({ pid }) => descendsFrom(pid, ancestor));

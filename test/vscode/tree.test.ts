@@ -4,8 +4,10 @@ import { mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import test from "node:test";
 import { MiB, run, Workshop } from "../images";
+import { clipboard } from "./clipboard";
 import { DevicesView } from "./devices-view";
 import { type Loop, loopOf, losetup, losetupDetach, mountsOf } from "./loops";
+import { folderOf, processesUnder } from "./processes";
 import { type Person, ROOMY, takeSeat } from "./seat";
 import { setStage } from "./stage";
 import { until } from "./until";
@@ -107,12 +109,6 @@ errand("Properties: all that is known, to be read and searched, and live", async
   await untilEditorSays(person, new RegExp(`^${name} isn't there any more\\.`));
 });
 
-/** What was copied last. */
-async function clipboard({ page }: Person): Promise<string> {
-  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-  return page.evaluate(() => navigator.clipboard.readText());
-}
-
 errand("Copy Path: of a device and of a partition", async (person) => {
   const loop = await attach("parts.img");
   for (const [row, path] of [
@@ -124,6 +120,19 @@ errand("Copy Path: of a device and of a partition", async (person) => {
   }
   await person.contextMenu(person.treeItem(`${basename(loop.device)}p1`), "Properties");
   await untilEditorSays(person, new RegExp(`^${loop.device}p1`), /Name +one/, /Content +empty/);
+});
+
+errand("Open Terminal Here: a shell in the folder that is mounted", async (person) => {
+  const loop = await attach("whole.ext4");
+  const target = shop.path("terminal");
+  mkdirSync(target);
+  run("mount", [loop.device, target]);
+  const shells = () => processesUnder(stage.served.pid).filter((pid) => folderOf(pid) === target);
+  await person.contextMenu(person.treeItem(target), "Open Terminal Here");
+  await until("a shell in it", () => shells().length > 0);
+  await person.palette("Terminal: Kill the Active Terminal Instance");
+  await until("its end", () => shells().length === 0);
+  run("umount", [target]);
 });
 
 errand("Reveal Image: it is selected in the explorer, in whatever folder", async (person) => {
