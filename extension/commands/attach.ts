@@ -60,7 +60,7 @@ async function pickImages(title: string): Promise<vscode.Uri[]> {
     openLabel: vscode.l10n.t("Attach"),
     canSelectMany: true,
     filters: {
-      [vscode.l10n.t("Disk images")]: ["img", "iso", "raw", "squashfs", "erofs", "ext4", "bin"],
+      [vscode.l10n.t("Disk images")]: ["img", "iso", "raw", "squashfs", "erofs", "ext4", "wic", "bin"],
       [vscode.l10n.t("All files")]: ["*"],
     },
   });

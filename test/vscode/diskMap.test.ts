@@ -55,7 +55,9 @@ function makeDisk(shop: Workshop, name: string): string {
 async function mapOfImage(name: string): Promise<Page> {
   const { person } = stage.seat;
   await person.openView("Explorer");
-  await person.contextMenu(person.treeItem(name), "Show Disk Map");
+  // Of a file whose name doesn't say that it is an image, it isn't at the top.
+  const entries = name.endsWith(".luks") ? ["Diskloom", "Show Disk Map"] : ["Show Disk Map"];
+  await person.contextMenu(person.treeItem(name), ...entries);
   return shownMap(name);
 }
 

@@ -16,6 +16,8 @@ const stage = setStage("tree", (shop) => {
   mkdirSync(shop.path("deep"));
   shop.fileSystem("ext4", "deep/inner");
   shop.blank("growing.img", 8 * MiB);
+  shop.blank("firmware", MiB);
+  writeFileSync(shop.path("build.sh"), "make image\n");
   shop.disk("parts.img", 32 * MiB, "label: gpt\nsize=8MiB, name=one\n");
   shop.fileSystem("luks", "vault");
   physicalVolume(shop.blank("volume.img", 16 * MiB));
@@ -178,13 +180,31 @@ errand("Rescan Partitions: the kernel has what the table says now", async (perso
   await stage.view.status(/has 2 partitions/);
 });
 
+errand("on a file that may be an image, it can be attached, and the rest is in a submenu", async (person) => {
+  await person.openView("Explorer");
+  const ours = (entries: string[]) => entries.filter((entry) => /Attach|Diskloom|Disk Map/.test(entry));
+  for (const [name, expected] of [
+    ["firmware", ["Attach as Loop Device", "Diskloom"]],
+    ["growing.img", ["Attach and Mount", "Attach as Loop Device", "Attach with Options...", "Show Disk Map"]],
+    ["build.sh", []],
+  ] as const) {
+    const entries = await person.openContextMenu(person.treeItem(name));
+    await person.page.keyboard.press("Escape");
+    assert.deepEqual(ours(entries), expected, name);
+  }
+  await person.contextMenu(person.treeItem("firmware"), "Diskloom", "Attach with Options...");
+  await person.page.locator(".quick-input-title", { hasText: "Attach firmware with Options" }).waitFor();
+  await person.page.keyboard.press("Escape");
+});
+
 errand("what is encrypted or a part of a volume is shown as that, and not offered to be mounted", async (person) => {
   for (const [name, content, said] of [
     ["vault.luks", "crypto_LUKS “vault”", "it is encrypted (crypto_LUKS)"],
     ["volume.img", "LVM2_member", "it is a part of a volume or array (LVM2_member)"],
   ] as const) {
     await person.openView("Explorer");
-    await person.contextMenu(person.treeItem(name), "Attach and Mount");
+    const submenu = name.endsWith(".img") ? [] : ["Diskloom"];
+    await person.contextMenu(person.treeItem(name), ...submenu, "Attach and Mount");
     await person.toast(`There is nothing to mount on ${name}: ${said}.`);
     await until("nothing attached", () => loopOf(shop.path(name)) === undefined);
     const loop = await attach(name);
