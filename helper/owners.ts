@@ -80,7 +80,8 @@ export function expectNobody(device: string): void {
 function write(device: string, file: string, entry: v.InferOutput<typeof Entry>): void {
   try {
     mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
-    const draft = `${file}.${process.pid}`;
+    // One name for all: what a helper leaves that was killed here is written over by the next.
+    const draft = `${file}.draft`;
     writeFileSync(draft, JSON.stringify(entry), { mode: 0o644 });
     renameSync(draft, file);
   } catch (error) {
