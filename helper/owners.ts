@@ -2,7 +2,7 @@
  * Who attached which device through us, kept where only root can write and nothing outlives a boot, just as the devices
  * don't. One small file for each device: helpers of several users don't get in each other's way.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import * as v from "valibot";
 import type { Caller } from "./caller";
@@ -74,7 +74,14 @@ export function expectOwner(before: Attachment, caller: Caller): void {
 
 /** What was expected has not come to be. */
 export function expectNobody(device: string): void {
-  rmSync(fileOfExpected(device), { force: true });
+  remove(fileOfExpected(device));
+}
+
+function remove(file: string): void {
+  // Mostly there is none, and to look is quicker than to fail.
+  if (existsSync(file)) {
+    rmSync(file, { force: true });
+  }
 }
 
 function write(device: string, file: string, entry: v.InferOutput<typeof Entry>): void {
@@ -90,7 +97,7 @@ function write(device: string, file: string, entry: v.InferOutput<typeof Entry>)
 }
 
 export function forgetOwner(device: string): void {
-  rmSync(fileOf(device), { force: true });
+  remove(fileOf(device));
   expectNobody(device);
 }
 
@@ -127,7 +134,9 @@ export function ownersNamed(): typeof ownerNamed {
   } catch {
     files = new Set();
   }
-  return (attachment) => (files.has(basename(fileOf(attachment.device))) ? ownerNamed(attachment) : undefined);
+  const isNoted = ({ device }: Attachment) =>
+    [fileOf(device), fileOfExpected(device)].some((file) => files.has(basename(file)));
+  return (attachment) => (isNoted(attachment) ? ownerNamed(attachment) : undefined);
 }
 
 /** As `ownerOf`, with the user's name: "1000" where the user database has none. */

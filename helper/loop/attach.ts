@@ -144,7 +144,8 @@ async function finish(taken: Finishing): Promise<Attached> {
   } finally {
     // Closing a device that was open for writing makes udev look at it, and it must find it unlocked.
     lock.unlock();
-    await Promise.all([lock[Symbol.asyncDispose](), keepOpen ? hold(disk, loop) : loop[Symbol.asyncDispose]()]);
+    lock[Symbol.dispose]();
+    await (keepOpen ? hold(disk, loop) : loop[Symbol.asyncDispose]());
   }
 }
 

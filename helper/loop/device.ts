@@ -24,8 +24,14 @@ export function numberOf(device: string): number {
 /**
  * Opens the kernel's loop device of this number, by a node that is made where it is missing. A node that stands for
  * another device is refused: its name proves nothing, and a minor is not the number where partitions share minors.
+ *
+ * @param open at once where nobody can be at work on it
  */
-export async function openLoop(number: number, flags: number): Promise<OpenFile> {
+export async function openLoop(
+  number: number,
+  flags: number,
+  open: (path: string, flags: number) => OpenFile | Promise<OpenFile> = openDevice,
+): Promise<OpenFile> {
   const path = `/dev/${diskOf(number)}`;
   const expected = devnumOf(diskFolder(diskOf(number)));
   if (expected === undefined) {
@@ -40,7 +46,7 @@ export async function openLoop(number: number, flags: number): Promise<OpenFile>
     }
     throw error;
   }
-  const loop = await openDevice(path, flags);
+  const loop = await open(path, flags);
   if (loop.devnum() !== expected) {
     await loop[Symbol.asyncDispose]();
     throw new Problem("stale", `${path} was replaced in the meantime.`, { device: path });

@@ -1,6 +1,6 @@
 /* Getting a device for an image: a free one, before anybody else takes it, or one that can be shared. */
 import { isErrno } from "../linux/errno";
-import { O_RDONLY, O_RDWR, type OpenFile, openDevice } from "../linux/file";
+import { O_RDONLY, O_RDWR, type OpenFile, openDevice, openFile } from "../linux/file";
 import { addDevice, getFree, getStatus } from "../linux/loop";
 import { forgetPartitions } from "../partition/forget";
 import { pauseRandomly } from "../pause";
@@ -65,7 +65,7 @@ export async function take(
         }
       }
       const number = await numberFor(wish.device, control, choice);
-      const grabbed = await grab(number, readOnly, setup, witness).catch((error) => {
+      const grabbed = await grab(number, wish.device !== undefined, readOnly, setup, witness).catch((error) => {
         // What stands at the place of its node is in the way of this device alone.
         if (isBlocked(error) && wish.device === undefined && choice.hasAnother(number)) {
           return "lost" as const;
@@ -177,17 +177,21 @@ async function numberFor(device: string | undefined, control: OpenFile, choice: 
 /** Binds the device of this number; "lost" where somebody else was quicker or it has to be another one. */
 async function grab(
   number: number,
+  asked: boolean,
   readOnly: boolean,
   setup: Setup,
   witness: Witness,
 ): Promise<(Taken & { binding: Binding }) | "lost"> {
   const disk = diskOf(number);
-  const open: OpenFile[] = [];
+  const opened: OpenFile[] = [];
+  // The kernel calls a device free when all is done that had to be: opening it keeps nobody waiting. One that was asked
+  // for by name may be on its way out.
+  const open = asked ? openDevice : openFile;
   try {
-    const loop = await openLoop(number, readOnly ? O_RDONLY : O_RDWR);
-    open.push(loop);
-    const lock = await openDevice(loop.path, O_RDONLY);
-    open.push(lock);
+    const loop = await openLoop(number, readOnly ? O_RDONLY : O_RDWR, open);
+    opened.push(loop);
+    const lock = await open(loop.path, O_RDONLY);
+    opened.push(lock);
     // Having had to clean up counts as a try: the kernel may still be at it.
     if (!lock.tryLock() || isBoundNow(loop) || (await forgetPartitions(loop, disk)) > 0) {
       return "lost";
@@ -196,7 +200,7 @@ async function grab(
     if (!binding) {
       return "lost";
     }
-    open.length = 0;
+    opened.length = 0;
     return { disk, loop, lock, binding };
   } catch (error) {
     if (isTransient(error)) {
@@ -204,7 +208,7 @@ async function grab(
     }
     throw error;
   } finally {
-    await Promise.all(open.map((file) => file[Symbol.asyncDispose]()));
+    await Promise.all(opened.map((file) => file[Symbol.asyncDispose]()));
   }
 }
 
