@@ -33,6 +33,8 @@ before(async () => {
   }
   const sudoers = `${USER.name} ALL=(root) NOPASSWD: ALL\n`;
   place = await UnprivilegedPlace.open(shop.folder, await packaged(), sudoers);
+  // A click opens no editor, and an editor that opens late takes no selection away.
+  await place.configure({ "workbench.list.openMode": "doubleClick", "explorer.autoReveal": false });
   seat = await takeSeat(place.served, "several", { folder: shop.path("images"), viewport: ROOMY });
   view = new DevicesView(seat.person);
 });

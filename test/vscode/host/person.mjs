@@ -11,7 +11,6 @@ const MENU_RETRY_MILLISECONDS = 500;
 const TIMEOUT_MILLISECONDS = 45_000;
 
 const PALETTE_MILLISECONDS = 3000;
-const PALETTE_TRIES = 4;
 
 const VIEW_MILLISECONDS = 5000;
 const VIEW_TRIES = 9;
@@ -147,7 +146,8 @@ export class Person {
   async palette(title) {
     const input = this.page.locator(".quick-input-widget input.input");
     const row = this.#quickInputRow(title).first();
-    for (let tries = 1; ; tries++) {
+    const end = Date.now() + TIMEOUT_MILLISECONDS;
+    for (;;) {
       try {
         await this.page.keyboard.press("F1");
         await input.fill(`>${title}`, { timeout: PALETTE_MILLISECONDS });
@@ -155,8 +155,9 @@ export class Person {
         return;
       } catch (error) {
         // A webview that has just opened takes the focus when it is ready, which closes the palette again, at any
-        // moment up to the click. A click that timed out has not been made, so none is made twice.
-        if (tries === PALETTE_TRIES) throw error;
+        // moment up to the click. And a window that has just opened knows nothing of its extensions' commands for a
+        // while. A click that timed out has not been made, so none is made twice.
+        if (Date.now() > end) throw error;
       }
     }
   }
