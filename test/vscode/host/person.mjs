@@ -12,6 +12,9 @@ const TIMEOUT_MILLISECONDS = 45_000;
 
 const PALETTE_MILLISECONDS = 3000;
 
+const MENU_MILLISECONDS = 3000;
+const MENU_TRIES = 5;
+
 const VIEW_MILLISECONDS = 5000;
 const VIEW_TRIES = 9;
 
@@ -121,7 +124,20 @@ export class Person {
       await found.waitFor();
       await this.page.waitForTimeout(MENU_DEAF_MILLISECONDS);
       if (index < entries.length - 1) await found.hover();
-      else await found.click();
+      else await this.#choose(found);
+    }
+  }
+
+  /** A menu that has not heard a click is still there. @param {Locator} entry of a menu that is open */
+  async #choose(entry) {
+    for (let tries = 1; ; tries++) {
+      await entry.click();
+      try {
+        await entry.waitFor({ state: "hidden", timeout: MENU_MILLISECONDS });
+        return;
+      } catch (error) {
+        if (tries === MENU_TRIES) throw error;
+      }
     }
   }
 
@@ -155,9 +171,11 @@ export class Person {
         return;
       } catch (error) {
         // A webview that has just opened takes the focus when it is ready, which closes the palette again, at any
-        // moment up to the click. And a window that has just opened knows nothing of its extensions' commands for a
-        // while. A click that timed out has not been made, so none is made twice.
+        // moment up to the click. A click that timed out has not been made, so none is made twice.
         if (Date.now() > end) throw error;
+        // A window that has just opened knows nothing of its extensions' commands, and a palette that is open learns
+        // nothing new.
+        await this.page.keyboard.press("Escape");
       }
     }
   }
