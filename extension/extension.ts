@@ -13,6 +13,7 @@ import { showAttachedStatus } from "./views/attachedStatus";
 import { registerDiskMap } from "./views/diskMap";
 import { suggestInstallation } from "./views/installation";
 import { showRootStatus } from "./views/rootStatus";
+import { watchTrust } from "./views/trust";
 
 export function activate(context: vscode.ExtensionContext): DiskloomApi {
   if (process.platform !== "linux") {
@@ -33,6 +34,7 @@ export function activate(context: vscode.ExtensionContext): DiskloomApi {
     showAttachedStatus(model),
     showRootStatus(client),
     suggestInstallation(client, context.globalState),
+    watchTrust(),
     ...registerCommands(parts),
     registerDiskMap(parts, context),
     registerProperties(parts),

@@ -105,8 +105,7 @@ export class DevicesView implements vscode.TreeDataProvider<Item>, vscode.Dispos
     };
     (changed ?? this.#devices.items).forEach(adopt);
     void vscode.commands.executeCommand("setContext", "diskloom.failed", this.model.failure !== undefined);
-    // What there is to say in place of devices is said once it is known that there are none: until then VS Code also
-    // takes a workspace for untrusted that isn't.
+    // What there is to say in place of devices is said once it is known that there are none.
     void vscode.commands.executeCommand("setContext", "diskloom.listed", true);
     if (this.model.failure !== undefined) {
       this.#tree.message = this.model.failure;
