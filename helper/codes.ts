@@ -6,3 +6,6 @@ export const LOG_MESSAGE = "log/message";
 
 /** The code of every error that is not JSON-RPC's own. */
 export const PROBLEM_CODE = 1;
+
+/** The argument of the thread that makes long lists. */
+export const LISTING_THREAD = "--listing-thread";

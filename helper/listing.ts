@@ -3,13 +3,14 @@
  * each of some ten calls per device would cost more on its way there and back than it takes.
  */
 import { Worker } from "node:worker_threads";
+import { LISTING_THREAD } from "./codes";
 import { listDevices } from "./inventory";
 import { boundDisks } from "./loop/state";
 import type { Device } from "./protocol";
 import { WrittenResult } from "./written";
 
 /** The thread pays from this many on, and is given up where there are half as many: it takes 8 MiB. */
-const MANY = 64;
+const MANY = 128;
 
 /** What the thread's heap may grow to, in MiB: for the program, and for each device. Alive are half of both. */
 const BASE_MEMORY = 10;
@@ -72,6 +73,7 @@ export class Listing {
 
   #begin(bound: number): Worker {
     const thread = new Worker(this.program, {
+      argv: [LISTING_THREAD],
       // Left to itself, V8 lets more than that lie about before it collects.
       resourceLimits: {
         maxYoungGenerationSizeMb: 2,

@@ -1,4 +1,5 @@
 /* The thread that makes long lists: see listing.ts. */
+import { setFlagsFromString } from "node:v8";
 import { parentPort } from "node:worker_threads";
 import type { Answer, Bytes, Question } from "./listing";
 import { listAgain, type Remembered } from "./relisting";
@@ -6,6 +7,9 @@ import { HEADROOM, TAILROOM } from "./written";
 
 /** One list after the other. */
 export function answerQuestions(): void {
+  // For both threads from now on. To optimise our code takes 5 MiB for good, and saves a sixth of a list's time, only
+  // after ten of them.
+  setFlagsFromString("--no-opt");
   const port = parentPort;
   const remembered: Remembered = new Map();
   const answer = async ({ id, used }: Question) => {

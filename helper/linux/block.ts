@@ -6,6 +6,7 @@ import { ioctl, ioctlAsync } from "./libc";
 const BLKRRPART = 0x125f;
 const BLKFLSBUF = 0x1261;
 const BLKSSZGET = 0x1268;
+const BLKROSET = 0x125d;
 const BLKROGET = 0x125e;
 const BLKGETSIZE64 = 0x80081272;
 const BLKGETDISKSEQ = 0x80081280;
@@ -28,6 +29,11 @@ export function isReadOnly(device: OpenFile): boolean {
   const bytes = Buffer.alloc(4);
   ioctl(device.fd, BLKROGET, bytes, ["BLKROGET", device.path]);
   return bytes.readUInt32LE() !== 0;
+}
+
+/** Takes away what `blockdev --setro` has set; what the driver itself says of the device stays. */
+export function allowWrites(device: OpenFile): void {
+  ioctl(device.fd, BLKROSET, Buffer.alloc(4), ["BLKROSET", device.path]);
 }
 
 /** Grows with every attach and detach, machine-wide. `null` before Linux 5.15, which has none. */

@@ -3,7 +3,7 @@
  * or by the calls before that. What was asked for is looked at afterwards, as kernels drop wishes without a word: 5.8
  * itself the size limit and the partition scan, every one direct I/O that can't be.
  */
-import { deviceSize, flushBuffers, isReadOnly, sectorSize } from "../linux/block";
+import { allowWrites, deviceSize, flushBuffers, isReadOnly, sectorSize } from "../linux/block";
 import { isErrno, KernelError } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import {
@@ -107,6 +107,10 @@ export async function complete(
   try {
     if (binding === "bare") {
       await setUpStepByStep(loop, setup, signal);
+    }
+    if ((setup.settings.flags & LO_FLAGS_READ_ONLY) === 0 && isReadOnly(loop)) {
+      // Somebody has made the number read-only for an image before this one: the kernel keeps that.
+      allowWrites(loop);
     }
     const dropped = droppedWish(disk, loop, setup);
     if (dropped === undefined) {

@@ -112,6 +112,25 @@ describe("loop/attach", { concurrency: false }, () => {
     });
   }
 
+  it("a device whose number was made read-only for an image before is writable", async () => {
+    const before = await attached(helper, { path: image("before.img") });
+    run("blockdev", ["--setro", before.device]);
+    await helper.request("loop/detach", { device: before.device });
+    for (const readOnly of ["auto", false] as const) {
+      const device = await attached(helper, { path: image(`after-${readOnly}.img`), device: before.device, readOnly });
+      assert.equal(device.readOnly, false);
+      writeFileSync(device.device, pattern(4 * KiB, 5));
+      run("blockdev", ["--setro", before.device]);
+      await helper.request("loop/detach", { device: before.device });
+    }
+    const readOnly = await attached(helper, { path: image("after.img"), device: before.device, readOnly: true });
+    assert.equal(readOnly.readOnly, true);
+    await helper.request("loop/detach", { device: before.device });
+    const again = await attached(helper, { path: image("again.img"), device: before.device });
+    assert.equal(again.readOnly, false);
+    await helper.request("loop/detach", { device: before.device });
+  });
+
   it("sectorSize: 512 where nothing is found, else what is asked", async () => {
     const path = image("sectors.img");
     for (const [asked, got] of [

@@ -95,7 +95,7 @@ describe("the list of devices", { concurrency: false }, () => {
 });
 
 // From so many on, the list is made by a thread of its own, which looks only briefly at what it has described before.
-const MANY = 64;
+const MANY = 128;
 
 describe("the list of very many devices", { concurrency: false }, () => {
   let scene: Awaited<ReturnType<typeof Scene.set>>;
