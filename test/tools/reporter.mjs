@@ -9,7 +9,18 @@ import { stripVTControlCharacters } from "node:util";
 const LAST_WORDS = 6;
 
 /**
- * @param {AsyncIterable<{type: string, data: any}>} events
+ * What is read here of the runner's events; which have which, Node's documentation of TestsStream tells.
+ *
+ * @typedef {object} EventData
+ * @property {string} name
+ * @property {string} file
+ * @property {number} nesting
+ * @property {string} message
+ * @property {{duration_ms: number, error: Error & {failureType?: string}}} details
+ */
+
+/**
+ * @param {AsyncIterable<{type: string, data: EventData}>} events
  * @returns {AsyncGenerator<string>}
  */
 export default async function* report(events) {
