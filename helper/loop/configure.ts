@@ -106,7 +106,8 @@ export async function complete(
 ): Promise<Setup | undefined> {
   try {
     if (binding === "bare") {
-      await setUpStepByStep(loop, setup, signal);
+      // Whatever was expected of LOOP_CONFIGURE: step by step, nothing is done before the last one.
+      await setUpStepByStep(loop, withAutoclear(setup), signal);
     }
     if ((setup.settings.flags & LO_FLAGS_READ_ONLY) === 0 && isReadOnly(loop)) {
       // Somebody has made the number read-only for an image before this one: the kernel keeps that.
