@@ -9,6 +9,7 @@ import {
   StreamMessageReader,
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
+import { inWholeMessages } from "../extension/helper/wholeMessages";
 import type { Method, Params, Result } from "../helper/protocol";
 
 /** The project's folder: tests run as bundles under dist/. */
@@ -39,7 +40,8 @@ export class TestHelper implements AsyncDisposable {
     const reader = new StreamMessageReader(child.stdout);
     // A helper that is killed amid a message would leave the library's timer for its rest running for good.
     reader.partialMessageTimeout = 0;
-    const connection = createMessageConnection(reader, new StreamMessageWriter(child.stdin));
+    const writer = inWholeMessages(new StreamMessageWriter(child.stdin), child.stdin);
+    const connection = createMessageConnection(reader, writer);
     const helper = new TestHelper(child, connection);
     child.stderr.on("data", (bytes: Buffer) => {
       helper.errors += bytes;

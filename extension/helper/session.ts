@@ -23,6 +23,7 @@ import {
   WorkDoneProgress,
 } from "./languageClient";
 import { type RunningHelper, StartError } from "./way";
+import { inWholeMessages } from "./wholeMessages";
 
 /** How long a helper may take to say goodbye, in milliseconds. */
 const STOP_TIMEOUT = 5000;
@@ -67,7 +68,7 @@ export class Session {
     this.#helper = helper;
     const transports = {
       reader: new StreamMessageReader(helper.output),
-      writer: new StreamMessageWriter(helper.input),
+      writer: inWholeMessages(new StreamMessageWriter(helper.input), helper.input),
     };
     this.#client = new QuietClient("diskloom", "Diskloom", async () => transports, {
       outputChannel: log,
