@@ -25,12 +25,8 @@ export function logDeed(
   const named = NAMING.flatMap((name) => (params[name] === undefined ? [] : [`${name}=${inOneLine(params[name])}`]));
   const line = [`${inOneLine(caller.name)} (${caller.uid})`, method, ...named].join(" ");
   const text = `${line}: ${inOneLine(outcome)}`;
-  try {
-    syslog(text);
-  } catch {
-    if (process.stderr.writableLength < MOST_UNREAD) {
-      process.stderr.write(`${text}\n`);
-    }
+  if (!syslog(text) && process.stderr.writableLength < MOST_UNREAD) {
+    process.stderr.write(`${text}\n`);
   }
 }
 

@@ -6,7 +6,7 @@ import type { KernelError } from "./linux/errno";
 import { O_RDONLY, openFile } from "./linux/file";
 import { deviceUnder, readMounts } from "./linux/mountinfo";
 import { POLLIN, POLLPRI, watch } from "./linux/poll";
-import { openUeventSocket, readUevents, type Uevent } from "./linux/uevent";
+import { openUeventSocket, readUevents } from "./linux/uevent";
 
 /** What comes within so many milliseconds is told as one change. */
 const GROUPING = 50;
@@ -45,8 +45,8 @@ export class Changes implements Disposable {
     }, GROUPING);
   }
 
-  #uevents({ events, lost }: { events: Uevent[]; lost: boolean }): void {
-    if (lost || events.some(isOurs)) {
+  #uevents({ paths, lost }: ReturnType<typeof readUevents>): void {
+    if (lost || paths.some(isOurs)) {
       this.noticed();
     }
   }
@@ -66,8 +66,8 @@ export class Changes implements Disposable {
 }
 
 // Loop and device-mapper devices, their partitions, and what stands on them (md and the like show as block devices).
-function isOurs(event: Uevent): boolean {
-  return event.get("SUBSYSTEM") === "block" && /\/block\/(loop|dm-|md)\d+/.test(event.get("DEVPATH") ?? "");
+function isOurs(path: string): boolean {
+  return /\/block\/(loop|dm-|md)\d/.test(path);
 }
 
 // Tens of thousands of mounts are common on container hosts, and most are of no device of ours.

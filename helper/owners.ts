@@ -1,8 +1,12 @@
 /*
  * Who attached which device through us, kept where only root can write and nothing outlives a boot, just as the devices
  * don't. One small file for each device: helpers of several users don't get in each other's way.
+ *
+ * An entry is one line of JSON, and the last whole line counts. What is known better later is written behind: who reads
+ * meanwhile sees the one or the other, and no file system has to write anything to disk for it, as some do where a file
+ * is replaced.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import * as v from "valibot";
 import type { Caller } from "./caller";
@@ -42,19 +46,15 @@ function fileOf(device: string): string {
   return `${FOLDER}/${device.slice("/dev/".length).replaceAll("/", "-")}.json`;
 }
 
-/** Of its own, as replacing a file makes some file systems write the new one to disk. */
-function fileOfExpected(device: string): string {
-  return `${fileOf(device).slice(0, -".json".length)}.expected.json`;
-}
-
 /**
  * Remembers that this attachment is the caller's. Where that can't be (a container whose /run is read-only) the device
  * is nobody's, and its user will be asked whether it is meant.
+ *
+ * @param expected whether it follows on `expectOwner`
+ * @returns whether it is remembered
  */
-export function recordOwner(attachment: Attachment, caller: Caller): void {
-  const { device } = attachment;
-  write(device, fileOf(device), { uid: caller.uid, identity: identityOf(attachment) });
-  expectNobody(device);
+export function recordOwner(attachment: Attachment, caller: Caller, expected = false): boolean {
+  return write(attachment.device, { uid: caller.uid, identity: identityOf(attachment) }, expected ? "a" : "ax");
 }
 
 /**
@@ -65,40 +65,42 @@ export function recordOwner(attachment: Attachment, caller: Caller): void {
  */
 export function expectOwner(before: Attachment, caller: Caller): void {
   const { device, diskSequence: after } = before;
-  write(device, fileOfExpected(device), {
-    uid: caller.uid,
-    identity: imageOf(before),
-    ...(after !== null && { after }),
-  });
+  write(device, { uid: caller.uid, identity: imageOf(before), ...(after !== null && { after }) }, "ax");
 }
 
-/** What was expected has not come to be. */
-export function expectNobody(device: string): void {
-  remove(fileOfExpected(device));
-}
-
-function remove(file: string): void {
-  // Mostly there is none, and to look is quicker than to fail.
-  if (existsSync(file)) {
-    rmSync(file, { force: true });
-  }
-}
-
-function write(device: string, file: string, entry: v.InferOutput<typeof Entry>): void {
+/** @param flag fopen(3)'s: "a" to add to what is there, "ax" for a file of its own */
+function write(device: string, entry: v.InferOutput<typeof Entry>, flag: "a" | "ax"): boolean {
+  const file = fileOf(device);
+  const text = `${JSON.stringify(entry)}\n`;
+  const tried = () => writeFileSync(file, text, { flag, mode: 0o644 });
   try {
-    mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
-    // One name for all: what a helper leaves that was killed here is written over by the next.
-    const draft = `${file}.draft`;
-    writeFileSync(draft, JSON.stringify(entry), { mode: 0o644 });
-    renameSync(draft, file);
+    try {
+      tried();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EEXIST") {
+        forgetOwner(device);
+      } else if (code === "ENOENT") {
+        mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
+      } else {
+        throw error;
+      }
+      tried();
+    }
+    return true;
   } catch (error) {
     process.stderr.write(`Whose ${device} is can't be remembered: ${error}\n`);
+    return false;
   }
 }
 
+/** To be called as soon as an attachment is gone, or what was expected has not come to be. */
 export function forgetOwner(device: string): void {
-  remove(fileOf(device));
-  expectNobody(device);
+  try {
+    unlinkSync(fileOf(device));
+  } catch {
+    // It had none; or it stays, and is of an attachment that will not come again.
+  }
 }
 
 /** As `forgetOwner`, where others may have the device by now: what they note of it isn't ours to delete. */
@@ -110,12 +112,10 @@ export function forgetOwnerOf(attachment: Attachment): void {
 
 /** The user who attached it through us; `undefined` where somebody else did. */
 export function ownerOf(attachment: Attachment): number | undefined {
-  return ownerIn(fileOf(attachment.device), attachment) ?? ownerIn(fileOfExpected(attachment.device), attachment);
-}
-
-function ownerIn(file: string, attachment: Attachment): number | undefined {
   try {
-    const entry = v.parse(Entry, JSON.parse(readFileSync(file, "utf8")));
+    const entries = readFileSync(fileOf(attachment.device), "utf8").split("\n");
+    // Behind the last newline is nothing, or a line that somebody is just writing.
+    const entry = v.parse(Entry, JSON.parse(entries.at(-2) ?? ""));
     return isMeant(entry, attachment) ? entry.uid : undefined;
   } catch {
     // None there, or none of ours: nobody's then, which is the careful answer.
@@ -123,7 +123,7 @@ function ownerIn(file: string, attachment: Attachment): number | undefined {
   }
 }
 
-// Each entry is a file of its own that is never written to again: as long as it is the same, so is what it says.
+// A file is of one attachment, and all its entries name the same user: as long as it is the same, so is what it says.
 const known = new Map<string, { identity: string; file: string; owner: { uid: number; name: string } }>();
 
 /** As `ownerNamed`, of many devices: those that nobody has a file for, as most of a long list, aren't looked at. */
@@ -134,9 +134,7 @@ export function ownersNamed(): typeof ownerNamed {
   } catch {
     files = new Set();
   }
-  const isNoted = ({ device }: Attachment) =>
-    [fileOf(device), fileOfExpected(device)].some((file) => files.has(basename(file)));
-  return (attachment) => (isNoted(attachment) ? ownerNamed(attachment) : undefined);
+  return (attachment) => (files.has(basename(fileOf(attachment.device))) ? ownerNamed(attachment) : undefined);
 }
 
 /** As `ownerOf`, with the user's name: "1000" where the user database has none. */
@@ -144,9 +142,7 @@ export function ownerNamed(attachment: Attachment): { uid: number; name: string 
   const { device } = attachment;
   const identity = identityOf(attachment);
   // Most devices of a long list are nobody's: a look is cheaper than an error.
-  const stat = [fileOf(device), fileOfExpected(device)]
-    .map((file) => statSync(file, { bigint: true, throwIfNoEntry: false }))
-    .find((stat) => stat !== undefined);
+  const stat = statSync(fileOf(device), { bigint: true, throwIfNoEntry: false });
   if (!stat) {
     return undefined;
   }

@@ -1,7 +1,7 @@
 /* Who uses a device: what is mounted from it, what stands on it, and the processes that have it open. */
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { type Devnum, devnum } from "./linux/devnum";
-import { deviceUnder, type MountEntry, readMounts } from "./linux/mountinfo";
+import { deviceUnder, type MountEntry, readDeviceMounts, readMounts } from "./linux/mountinfo";
 import { numberOfNode } from "./linux/node";
 import { readSwaps } from "./linux/swaps";
 import { devnumOf, diskFolder, holdersOf, partitionsOf } from "./linux/sysfs";
@@ -15,7 +15,7 @@ export const SWAP = "[SWAP]";
 /** The mounts of every device, from one reading of the kernel's list. */
 export type MountsByDevice = ReadonlyMap<Devnum, Mount[]>;
 
-export function mountsByDevice(entries: MountEntry[] = readMounts()): MountsByDevice {
+export function mountsByDevice(entries: MountEntry[] = readDeviceMounts()): MountsByDevice {
   const mounts = new Map<Devnum, Mount[]>();
   for (const entry of entries) {
     const device = deviceUnder(entry);
@@ -53,22 +53,23 @@ export function allHoldersOf(folder: string, number: Devnum, loops = loopsByImag
  * out: that a request has the device open is no news.
  *
  * @param openers whether to look for processes that have it open: looking through all processes takes a while
+ * @param loops whether to look for loop devices on it: looking through all loop devices takes a while where there are many
  * @param onMounts whether to look for those, too, that use files on what is mounted from it
  */
-export async function usersOf(disk: string, { openers = true, onMounts = false } = {}): Promise<User[]> {
+export async function usersOf(disk: string, { openers = true, onMounts = false, loops = true } = {}): Promise<User[]> {
   const parts = [
     { folder: diskFolder(disk), devnum: devnumOf(diskFolder(disk)) },
     ...partitionsOf(disk).map((part) => ({ folder: `${diskFolder(disk)}/${part.name}`, devnum: part.devnum })),
   ];
   const mounts = mountsByDevice();
-  const loops = loopsByImage();
+  const loopsOn = loops ? loopsByImage() : new Map<Devnum, string[]>();
   const numbers = new Set<Devnum>();
   const users: User[] = [];
   for (const { folder, devnum: number } of parts) {
     if (number !== undefined) {
       numbers.add(number);
       users.push(...(mounts.get(number) ?? []).map(({ target }): User => ({ kind: "mount", target })));
-      users.push(...allHoldersOf(folder, number, loops).map((device): User => ({ kind: "holder", device })));
+      users.push(...allHoldersOf(folder, number, loopsOn).map((device): User => ({ kind: "holder", device })));
     }
   }
   for (const swap of swapDevices()) {

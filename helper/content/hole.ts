@@ -1,4 +1,5 @@
 /* Images in which the file system keeps nothing yet: that they are blank is known without reading them. */
+import type { BigIntStats } from "node:fs";
 import { errnoName, isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import { attempt, call, callAsync } from "../linux/libc";
@@ -33,12 +34,27 @@ export function isHole(file: OpenFile, offset: number, size: number): boolean {
   const data = attempt("lseek", [file.fd, offset, SEEK_DATA], ["lseek", file.path]);
   // ENXIO: none from there to the end of the file.
   const nothing = data < 0 ? errnoName(-data) === "ENXIO" : data >= offset + size;
-  return nothing && trusted.has(fileSystemOf(file));
+  return nothing && isLocal(file);
+}
+
+/** Whether a file's file system is one of those that no other machine or program answers for. */
+export function isLocal(file: OpenFile): boolean {
+  return trusted.has(fileSystemOf(file));
+}
+
+/**
+ * Whether a local file surely is nothing but a hole, without waiting for anybody: what has no blocks has no data, as those
+ * file systems count what is written in memory only, and what stands in the inode itself.
+ *
+ * @param stat what was just said of it
+ */
+export function isAllHole({ blocks }: Pick<BigIntStats, "blocks">): boolean {
+  return blocks === 0n;
 }
 
 /** As `isHole`, with the waiting on another thread. */
 export async function isHolePatiently(file: OpenFile, offset: number, size: number): Promise<boolean> {
-  if (!trusted.has(fileSystemOf(file))) {
+  if (!isLocal(file)) {
     return false;
   }
   try {

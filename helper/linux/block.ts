@@ -11,22 +11,22 @@ const BLKROGET = 0x125e;
 const BLKGETSIZE64 = 0x80081272;
 const BLKGETDISKSEQ = 0x80081280;
 
+// What the kernel answers: read before anything else is asked.
+const bytes = Buffer.alloc(8);
+
 /** In bytes. */
 export function deviceSize(device: OpenFile): bigint {
-  const bytes = Buffer.alloc(8);
   ioctl(device.fd, BLKGETSIZE64, bytes, ["BLKGETSIZE64", device.path]);
   return bytes.readBigUInt64LE();
 }
 
 /** The logical block size in bytes. */
 export function sectorSize(device: OpenFile): number {
-  const bytes = Buffer.alloc(4);
   ioctl(device.fd, BLKSSZGET, bytes, ["BLKSSZGET", device.path]);
   return bytes.readUInt32LE();
 }
 
 export function isReadOnly(device: OpenFile): boolean {
-  const bytes = Buffer.alloc(4);
   ioctl(device.fd, BLKROGET, bytes, ["BLKROGET", device.path]);
   return bytes.readUInt32LE() !== 0;
 }
@@ -38,7 +38,6 @@ export function allowWrites(device: OpenFile): void {
 
 /** Grows with every attach and detach, machine-wide. `null` before Linux 5.15, which has none. */
 export function diskSequence(device: OpenFile): number | null {
-  const bytes = Buffer.alloc(8);
   try {
     ioctl(device.fd, BLKGETDISKSEQ, bytes, ["BLKGETDISKSEQ", device.path]);
   } catch (error) {

@@ -1,8 +1,8 @@
 import { type BigIntStats, close, constants, fstat, fstatSync, fsync, open, openSync } from "node:fs";
 import { promisify } from "node:util";
 import { type Devnum, devnum } from "./devnum";
-import { asKernelError, KernelError, withErrno } from "./errno";
-import { call, type Fd } from "./libc";
+import { asKernelError, errnoName, KernelError, withErrno } from "./errno";
+import { attempt, call, type Fd } from "./libc";
 import { mayWait } from "./thread";
 
 // What can take long goes by Node's own calls: they cost half of what koffi's asynchronous ones do.
@@ -23,9 +23,13 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
 
+/** What doesn't change of a file while it is open: which one it is, of what kind, and which device it stands for. */
+export type Identity = Pick<BigIntStats, "dev" | "ino" | "rdev" | "isFile" | "isBlockDevice">;
+
 /** An open file that is closed by the scope that opened it: `using` where closing is quick, `await using` where not. */
 export class OpenFile implements Disposable, AsyncDisposable {
   #closed = false;
+  #identity: Identity | undefined;
 
   constructor(
     readonly fd: Fd,
@@ -37,6 +41,12 @@ export class OpenFile implements Disposable, AsyncDisposable {
     return withErrno("fstat", this.path, () => fstatSync(this.fd, { bigint: true }));
   }
 
+  /** As `stat`, asked for once. */
+  identity(): Identity {
+    this.#identity ??= this.stat();
+    return this.#identity;
+  }
+
   /** As `stat`, for a file on a server that may have stopped answering. */
   async statPatiently(): Promise<BigIntStats> {
     return mayWait ? this.stat() : await asKernelErrors("fstat", this.path, fstatAsync(this.fd, { bigint: true }));
@@ -44,7 +54,7 @@ export class OpenFile implements Disposable, AsyncDisposable {
 
   /** The number of the device that is open. */
   devnum(): Devnum {
-    return devnum(this.stat().rdev);
+    return devnum(this.identity().rdev);
   }
 
   /**
@@ -52,15 +62,13 @@ export class OpenFile implements Disposable, AsyncDisposable {
    * flock(2) can't be got back.
    */
   tryLock(): boolean {
-    try {
-      call("flock", [this.fd, LOCK_EX | LOCK_NB], ["flock", this.path]);
-      return true;
-    } catch (error) {
-      if (error instanceof KernelError && error.errno === "EAGAIN") {
-        return false;
-      }
-      throw error;
+    const what = ["flock", this.path] as const;
+    const result = attempt("flock", [this.fd, LOCK_EX | LOCK_NB], what);
+    const errno = result < 0 ? errnoName(-result) : undefined;
+    if (errno !== undefined && errno !== "EAGAIN") {
+      throw new KernelError(errno, ...what);
     }
+    return errno === undefined;
   }
 
   /** Lets go of the lock, for a file that stays open. */
@@ -105,16 +113,34 @@ const AT_FDCWD = -100;
 const RESOLVE_NO_SYMLINKS = 4;
 /** `struct open_how`: flags, mode, resolve; 64 bits each, of which the upper halves have no use yet. */
 const OPEN_HOW_SIZE = 24;
-const how = Buffer.alloc(OPEN_HOW_SIZE);
-how.writeUInt32LE(RESOLVE_NO_SYMLINKS, 16);
+const withoutLinks = Buffer.alloc(OPEN_HOW_SIZE);
+withoutLinks.writeUInt32LE(RESOLVE_NO_SYMLINKS, 16);
 
 /**
  * Opens what stands at a path that leads through no links: whoever owns a folder on the way can't lead it to anything
  * that isn't in theirs. @throws KernelError ELOOP where there is one, ENOSYS before Linux 5.6
  */
 export function openWithoutLinks(path: string, flags: number): OpenFile {
-  how.writeUInt32LE(flags | always, 0);
-  return new OpenFile(call("openat2", [OPENAT2, AT_FDCWD, path, how, OPEN_HOW_SIZE], ["openat2", path]) as Fd, path);
+  withoutLinks.writeUInt32LE(flags | always, 0);
+  const args = [OPENAT2, AT_FDCWD, path, withoutLinks, OPEN_HOW_SIZE];
+  return new OpenFile(call("openat2", args, ["openat2", path]) as Fd, path);
+}
+
+// Since Linux 5.12.
+const RESOLVE_CACHED = 0x20;
+const cached = Buffer.alloc(OPEN_HOW_SIZE);
+cached.writeUInt32LE(O_PATH | O_CLOEXEC, 0);
+cached.writeUInt32LE(RESOLVE_CACHED, 16);
+
+/**
+ * What stands at a path, not to be read; `undefined` where that can't be told from what the kernel has in memory, so that
+ * no disk and no server has to be waited for.
+ */
+export function findIfCached(path: Buffer): OpenFile | undefined {
+  const name = path.toString();
+  const terminated = Buffer.concat([path, Buffer.alloc(1)]);
+  const fd = attempt("openat2Bytes", [OPENAT2, AT_FDCWD, terminated, cached, OPEN_HOW_SIZE], ["openat2", name]);
+  return fd < 0 ? undefined : new OpenFile(fd as Fd, name);
 }
 
 /** Opens a device. That waits for the device's own lock, which a detach can hold for as long as it writes. */

@@ -17,6 +17,7 @@ const program = koffi.load(null);
 // and AArch64 Linux pass these arguments alike either way.
 const functions = {
   open: program.func("int open(const char *path, int flags, unsigned int mode)"),
+  openat: program.func("int openat(int folder, const char *path, int flags, unsigned int mode)"),
   close: program.func("int close(int fd)"),
   faccessat: program.func("int faccessat(int folder, const char *path, int mode, int flags)"),
   ioctl: program.func("int ioctl(int fd, unsigned long request, void *argument)"),
@@ -52,6 +53,7 @@ const functions = {
   waitpid: program.func("int waitpid(int pid, void *status, int options)"),
   mount_setattr: program.func("syscall", "long", ["long", "long", "const char *", "long", "void *", "long"]),
   openat2: program.func("syscall", "long", ["long", "int", "const char *", "const void *", "size_t"]),
+  openat2Bytes: program.func("syscall", "long", ["long", "int", "const void *", "const void *", "size_t"]),
   statx: program.func("syscall", "long", ["long", "int", "const char *", "int", "unsigned int", "void *"]),
   open_tree: program.func("syscall", "long", ["long", "long", "const char *", "long"]),
   move_mount: program.func("syscall", "long", ["long", "long", "const char *", "long", "const char *", "long"]),

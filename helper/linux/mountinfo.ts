@@ -52,6 +52,12 @@ export function readMounts(process: number | "self" = "self"): MountEntry[] {
   return parseMountinfo(readFileSync(`/proc/${process}/mountinfo`, "utf8"));
 }
 
+/** Those of our own that can be of a block device. Most of very many are not, and to take a line apart takes longest. */
+export function readDeviceMounts(): MountEntry[] {
+  const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+  return parseMountinfo(lines.filter((line) => !/^\d+ \d+ 0:/.test(line) || line.includes(" /dev/")).join("\n"));
+}
+
 /**
  * The block device under a mount. File systems of several devices (btrfs) have a number of no device, and name one of
  * their devices as the source.

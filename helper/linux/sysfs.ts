@@ -3,38 +3,39 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { type Devnum, parseDevnum } from "./devnum";
 import { asKernelError, errnoName, isErrno, KernelError } from "./errno";
-import { O_CLOEXEC, O_PATH, O_RDONLY, openFile } from "./file";
+import { O_CLOEXEC, O_PATH, O_RDONLY, type OpenFile, openFile } from "./file";
 import { attempt, call } from "./libc";
 
 // More than any file of /sys has, whatever the size of a page.
 const room = Buffer.alloc(65536);
+const NEWLINE = 0x0a;
 const GONE = ["ENOENT", "ENOTDIR", "ENODEV", "ENXIO", "EINVAL"];
 
+/** <linux/fcntl.h>: a relative path is one from the folder that the process is in. */
+const AT_FDCWD = -100;
+
 /**
- * A file of /sys without its newline, as bytes; `undefined` where it is not there, or its device just went. By the
- * calls themselves: each list of devices reads thousands, and half of them aren't there.
+ * Reads a file of /sys into `room`, whose bytes are good until the next is read. By the calls themselves: each list of
+ * devices reads thousands, and half of them aren't there.
+ *
+ * @param from the folder that the path is relative to
+ * @returns its length without its newline; `undefined` where it is not there, or its device just went
  */
-export function readBytes(path: string): Buffer | undefined {
-  const fd = attempt("open", [path, O_RDONLY | O_CLOEXEC, 0], ["open", path]);
+function readIntoRoom(path: string, from?: OpenFile): number | undefined {
+  const fd = attempt("openat", [from?.fd ?? AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0], ["open", path]);
   if (fd < 0) {
     return absent(fd, path);
   }
-  let length = 0;
   try {
-    for (;;) {
-      const read = attempt("read", [fd, room.subarray(length), room.length - length], ["read", path]);
-      if (read < 0) {
-        return absent(read, path);
-      }
-      if (read === 0) {
-        break;
-      }
-      length += read;
+    // There is no file in /sys that isn't read whole at once, where there is room for it.
+    const length = attempt("read", [fd, room, room.length], ["read", path]);
+    if (length < 0) {
+      return absent(length, path);
     }
+    return room[length - 1] === NEWLINE ? length - 1 : length;
   } finally {
     call("close", [fd], ["close", path]);
   }
-  return Buffer.from(room.subarray(0, room[length - 1] === 0x0a ? length - 1 : length));
 }
 
 function absent(result: number, path: string): undefined {
@@ -44,15 +45,22 @@ function absent(result: number, path: string): undefined {
   }
 }
 
-/** As `readBytes`, decoded. */
-export function readText(path: string): string | undefined {
-  return readBytes(path)?.toString("utf8");
+/** A file of /sys as bytes; `undefined` where it is not there, or its device just went. */
+export function readBytes(path: string): Buffer | undefined {
+  const length = readIntoRoom(path);
+  return length === undefined ? undefined : Buffer.from(room.subarray(0, length));
 }
 
-/** As `readText`, for a file with a decimal number in it. */
-export function readNumber(path: string): number | undefined {
-  const text = readText(path);
-  return text === undefined || text === "" ? undefined : Number(text);
+/** As `readBytes`, decoded. */
+export function readText(path: string): string | undefined {
+  const length = readIntoRoom(path);
+  return length === undefined ? undefined : room.toString("utf8", 0, length);
+}
+
+/** As `readText`, for a file with a decimal number in it. @param from the folder that the path is relative to */
+export function readNumber(path: string, from?: OpenFile): number | undefined {
+  const length = readIntoRoom(path, from);
+  return length ? Number(room.toString("latin1", 0, length)) : undefined;
 }
 
 /** The names in a folder of /sys; none where it is not there. */
@@ -68,22 +76,25 @@ export function list(path: string): string[] {
   }
 }
 
+// Those that stand on no hardware. What is in /sys/block are links to there, and more parts of a path take longer.
+const VIRTUAL = "/sys/devices/virtual/block";
+
 /** The folder of a whole disk by its kernel name: "loop3". */
 export function diskFolder(name: string): string {
-  return `/sys/block/${name}`;
+  return `${/^(loop|dm-)\d+$/.test(name) ? VIRTUAL : "/sys/block"}/${name}`;
 }
 
 /**
- * Those of these disks that have a certain file or folder. A path costs by its length, here more than a call: so it is
- * looked for from the folder of all disks that have no hardware.
+ * The folder of all disks that stand on no hardware, as loop devices. A path costs by its length, more than a call: where
+ * many of them are looked at, they are looked for from there.
  */
-export function virtualDisksWith(name: string, disks: readonly string[]): string[] {
-  if (disks.length === 0) {
-    return [];
-  }
-  const path = "/sys/devices/virtual/block";
-  using folder = openFile(path, O_PATH);
-  return disks.filter((disk) => attempt("faccessat", [folder.fd, `${disk}/${name}`, 0, 0], ["faccessat", path]) === 0);
+export function openVirtualDisks(): OpenFile {
+  return openFile(VIRTUAL, O_PATH);
+}
+
+/** Whether something is there. @param from the folder that the path is relative to */
+export function isThere(path: string, from: OpenFile): boolean {
+  return attempt("faccessat", [from.fd, path, 0, 0], ["faccessat", path]) === 0;
 }
 
 /** The number of a disk or partition by its folder; `undefined` where the kernel has no such device. */

@@ -1,7 +1,7 @@
 /* The system's log, by the socket that syslogd or journald listens on: syslog(3), RFC 3164. */
 
 import { OpenFile } from "./file";
-import { call, type Fd } from "./libc";
+import { attempt, call, type Fd } from "./libc";
 
 const SOCKET = "/dev/log";
 const AF_UNIX = 1;
@@ -15,15 +15,16 @@ const PRIORITY = (10 << 3) | 5;
 const LONGEST = 2000;
 
 let socket: OpenFile | undefined;
+const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(`${SOCKET}\0`)]);
 
-/** @throws KernelError where nobody listens, or doesn't listen fast enough: waiting is not for us */
-export function syslog(text: string): void {
+/** @returns false where nobody listens, or doesn't listen fast enough: waiting is not for us */
+export function syslog(text: string): boolean {
   socket ??= new OpenFile(
     call("socket", [AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0], ["socket", SOCKET]) as Fd,
     SOCKET,
   );
   const message = Buffer.from(`<${PRIORITY}>diskloom-helper[${process.pid}]: ${text}`).subarray(0, LONGEST);
-  const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(`${SOCKET}\0`)]);
   // Not connected: whoever listens may be started anew.
-  call("sendto", [socket.fd, message, message.length, MSG_NOSIGNAL, address, address.length], ["sendto", SOCKET]);
+  const args = [socket.fd, message, message.length, MSG_NOSIGNAL, address, address.length];
+  return attempt("sendto", args, ["sendto", SOCKET]) >= 0;
 }

@@ -1,7 +1,7 @@
 /* The kernel's device events: netlink(7), NETLINK_KOBJECT_UEVENT. Listening needs no privilege. */
-import { isErrno } from "./errno";
+import { errnoName, KernelError } from "./errno";
 import { OpenFile } from "./file";
-import { call, type Fd } from "./libc";
+import { attempt, call, type Fd } from "./libc";
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -13,9 +13,6 @@ const KERNEL_GROUP = 1;
 const SOCKADDR_NL_SIZE = 12;
 // UEVENT_BUFFER_SIZE in <linux/kobject.h> is 2048, and the path comes before it.
 const MESSAGE_SIZE = 8192;
-
-/** The variables of an event: ACTION, DEVPATH, SUBSYSTEM, DEVNAME … */
-export type Uevent = ReadonlyMap<string, string>;
 
 export function openUeventSocket(): OpenFile {
   const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
@@ -33,32 +30,35 @@ export function openUeventSocket(): OpenFile {
   }
 }
 
-export function parseUevent(message: Buffer): Uevent {
-  const [, ...variables] = message.toString("utf8").split("\0");
-  return new Map(
-    variables
-      .filter((line) => line.includes("="))
-      .map((line): [string, string] => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
-  );
-}
+const message = Buffer.alloc(MESSAGE_SIZE);
 
-/** All events that wait, and whether some were lost because too many came. */
-export function readUevents(socket: OpenFile): { events: Uevent[]; lost: boolean } {
-  const events: Uevent[] = [];
-  const buffer = Buffer.alloc(MESSAGE_SIZE);
+/**
+ * What all the events that wait are of, by paths below /sys, and whether some were lost because too many came. No more
+ * of them is looked at: where many devices come and go, everybody who listens gets the events of all.
+ */
+export function readUevents(socket: OpenFile): { paths: string[]; lost: boolean } {
+  const paths: string[] = [];
+  const what = ["recv", "uevents"] as const;
   let lost = false;
   for (;;) {
-    try {
-      const length = call("recv", [socket.fd, buffer, buffer.length, 0], ["recv", "uevents"]);
-      events.push(parseUevent(buffer.subarray(0, length)));
-    } catch (error) {
-      if (isErrno(error, "EAGAIN")) {
-        return { events, lost };
-      }
-      if (!isErrno(error, "ENOBUFS")) {
-        throw error;
-      }
-      lost = true;
+    const length = attempt("recv", [socket.fd, message, message.length, 0], what);
+    if (length >= 0) {
+      paths.push(pathIn(message.subarray(0, length)));
+      continue;
     }
+    const errno = errnoName(-length);
+    if (errno === "EAGAIN") {
+      return { paths, lost };
+    }
+    if (errno !== "ENOBUFS") {
+      throw new KernelError(errno, ...what);
+    }
+    lost = true;
   }
+}
+
+/** An event begins with "ACTION@PATH" and a NUL; its variables, which come behind, name the path again. */
+function pathIn(event: Buffer): string {
+  const head = event.toString("latin1", 0, Math.max(0, event.indexOf(0)));
+  return head.slice(head.indexOf("@") + 1);
 }

@@ -20,8 +20,11 @@ const SECTOR = 512;
 export async function contentAtOnce(setup: Setup, size: number): Promise<Probed | undefined> {
   const { file, blockSize, settings } = setup;
   // A block device can take long to open.
-  if (!file.stat().isFile() || !isProven(setup)) {
+  if (!file.identity().isFile() || !isProven(setup)) {
     return undefined;
+  }
+  if (setup.blank) {
+    return { content: noContent, table: undefined };
   }
   const offset = Number(settings.offset);
   const end = settings.sizeLimit === 0n ? size : offset + Number(settings.sizeLimit);

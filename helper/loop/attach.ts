@@ -7,6 +7,7 @@
  * asked for, and its user's, or not at all.
  */
 import { type Caller, type OpenedImage, openImage } from "../caller";
+import { isAllHole, isLocal } from "../content/hole";
 import { type Probed, probeSectorSize } from "../content/probe";
 import { deviceSize, diskSequence, sectorSize as sectorSizeOf } from "../linux/block";
 import { devnum } from "../linux/devnum";
@@ -20,7 +21,7 @@ import {
   LO_FLAGS_PARTSCAN,
   LO_FLAGS_READ_ONLY,
 } from "../linux/loop";
-import { type Attachment, expectNobody, expectOwner, recordOwner } from "../owners";
+import { type Attachment, expectOwner, forgetOwner, recordOwner } from "../owners";
 import { announcePartitions } from "../partition/announce";
 import { throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
@@ -32,11 +33,15 @@ import { attachmentOf } from "./device";
 import { describeFresh } from "./fresh";
 import { hold } from "./held";
 import { refuseInUse } from "./inUse";
+import { noteLocal } from "./light";
 import { copyToMemory } from "./memory";
 import type { Extent, Overlap } from "./overlap";
 import { changeSettings, underneath, withFlag } from "./settings";
 import { type Taken, take, type Witness } from "./take";
 import { describeAsItIs, servesAsItIs } from "./whole";
+
+/** Of an image that says nothing else; bytes. */
+const USUAL_SECTOR = 512;
 
 export interface Attached {
   device: LoopDevice;
@@ -55,7 +60,7 @@ type Describe = (disk: string) => Promise<LoopDevice>;
  */
 export async function attach(wish: Wish, caller: Caller, work: Work, describe: Describe): Promise<Attached> {
   using opened = openedImage(caller, wish);
-  const { file, stat } = opened.image;
+  const { file, stat, readOnly } = opened.image;
   await refuseInUse(wish.path, opened.image, work.signal);
   const block = stat.isBlockDevice();
   const size = Number(block ? deviceSize(file) : stat.size);
@@ -65,10 +70,12 @@ export async function attach(wish: Wish, caller: Caller, work: Work, describe: D
   checkExtent(wish, size);
 
   using image = wish.inMemory ? await copyToMemory(file, wish.path, size, work) : undefined;
-  const readOnly = opened.image.readOnly;
+  const local = !block && isLocal(file);
+  const blank = local && !image && isAllHole(stat);
   const wished: Setup = {
     file: image ?? file,
-    blockSize: await chooseSectorSize(wish, file, block),
+    blank,
+    blockSize: chooseSectorSize(wish, file, { block, blank }),
     readOnly: wish.readOnly,
     directIo: wish.directIo,
     settings: {
@@ -85,14 +92,15 @@ export async function attach(wish: Wish, caller: Caller, work: Work, describe: D
   const extent: Extent = { image: stat, offset: wish.offset, sizeLimit: wish.sizeLimit, imageSize: size };
   const content = wish.autoclear ? undefined : await contentAtOnce(wished, size);
   const setup = content || wish.autoclear ? wished : withAutoclear(wished);
+  const expected = setup === wished;
   const witness: Witness = {
-    aboutToBind: (loop) => setup === wished && expectOwner(toBecome(loop, wished.file), caller),
-    givenUp: (loop) => expectNobody(loop.path),
+    aboutToBind: (loop) => expected && expectOwner(toBecome(loop, wished.file), caller),
+    givenUp: (loop) => expected && forgetOwner(loop.path),
   };
   const taken = await take(wish, readOnly, setup, extent, witness, work.signal);
   return "same" in taken
     ? await share(taken.same, describe)
-    : await finish({ ...taken, wish, caller, image: setup.file, content, size, signal: work.signal, describe });
+    : await finish({ ...taken, wish, caller, setup, expected, local, content, size, signal: work.signal, describe });
 }
 
 async function share({ disk, loop, autoclear }: Overlap, describe: Describe): Promise<Attached> {
@@ -110,7 +118,11 @@ async function share({ disk, loop, autoclear }: Overlap, describe: Describe): Pr
 interface Finishing extends Taken {
   wish: Wish;
   caller: Caller;
-  image: OpenFile;
+  setup: Setup;
+  /** Whether it is noted already whose it was to become. */
+  expected: boolean;
+  /** Whether the image is on a file system of this machine. */
+  local: boolean;
   /** What is on it, without partitions to be made known; `undefined` where that is still to be looked at. */
   content: Probed | undefined;
   /** The image's, in bytes. */
@@ -120,38 +132,47 @@ interface Finishing extends Taken {
 }
 
 async function finish(taken: Finishing): Promise<Attached> {
-  const { disk, loop, lock, wish, caller, image, content, size, signal, describe } = taken;
-  let keepOpen = false;
+  const { disk, loop, wish, caller, setup, expected, local, content, size, signal, describe } = taken;
+  let end: "detach" | "hold" | "close" | "closeAtOnce" = "detach";
   try {
     const info = getStatus(loop);
-    recordOwner(attachmentOf(loop.path, { loop, info }), caller);
-    const reachable = Number(deviceSize(loop));
+    const sequence = diskSequence(loop);
+    const noted = recordOwner(attachmentOf(loop.path, { info, sequence }), caller, expected);
+    if (local) {
+      noteLocal(disk, sequence);
+    }
     if (wish.partitionScan && !content) {
       await announcePartitions(loop, disk);
     }
     throwIfCancelled(signal);
     if (!wish.autoclear && (info.flags & LO_FLAGS_AUTOCLEAR) !== 0) {
-      await changeSettings(loop, withFlag(info, LO_FLAGS_AUTOCLEAR, false), underneath(image), signal);
+      await changeSettings(loop, withFlag(info, LO_FLAGS_AUTOCLEAR, false), underneath(setup.file), signal);
     }
-    const fresh = content && describeFresh(disk, loop, image.stat(), content, caller);
+    const fresh = content && describeFresh(disk, loop, setup.file.stat(), content, noted ? caller : undefined);
     const device = fresh ?? (await describe(disk));
-    keepOpen = wish.autoclear;
-    return { device, shared: false, unreachableTail: (wish.sizeLimit || size - wish.offset) - reachable };
+    end = wish.autoclear ? "hold" : content && setup.blank ? "closeAtOnce" : "close";
+    return { device, shared: false, unreachableTail: (wish.sizeLimit || size - wish.offset) - device.size };
   } catch (error) {
     // Closing then undoes it all. Where even that fails, the device is no longer ours to undo.
     await clearFd(loop).catch(() => {});
     throw error;
   } finally {
     // Closing a device that was open for writing makes udev look at it, and it must find it unlocked.
-    lock.unlock();
-    lock[Symbol.dispose]();
-    await (keepOpen ? hold(disk, loop) : loop[Symbol.asyncDispose]());
+    loop.unlock();
+    if (end === "hold") {
+      await hold(disk, loop);
+    } else if (end === "closeAtOnce") {
+      // Nothing has been written to it that closing could have to wait for.
+      loop[Symbol.dispose]();
+    } else {
+      await loop[Symbol.asyncDispose]();
+    }
   }
 }
 
 /** A device that is about to be bound to an image. */
 function toBecome(loop: OpenFile, image: OpenFile): Attachment {
-  const { dev, ino } = image.stat();
+  const { dev, ino } = image.identity();
   return {
     device: loop.path,
     diskSequence: diskSequence(loop),
@@ -190,9 +211,16 @@ function checkExtent({ path, offset, sizeLimit }: Wish, size: number): void {
   }
 }
 
-async function chooseSectorSize({ sectorSize, offset }: Wish, file: OpenFile, block: boolean): Promise<number> {
+function chooseSectorSize(
+  { sectorSize, offset }: Wish,
+  file: OpenFile,
+  { block, blank }: { block: boolean; blank: boolean },
+): number {
   if (sectorSize !== "probe") {
     return sectorSize;
+  }
+  if (blank) {
+    return USUAL_SECTOR;
   }
   return block ? sectorSizeOf(file) : probeSectorSize(file, offset);
 }

@@ -9,6 +9,7 @@ import type { OpenFile } from "../linux/file";
 import {
   clearFd,
   configure,
+  configureAtOnce,
   getStatus,
   LO_FLAGS_AUTOCLEAR,
   LO_FLAGS_DIRECT_IO,
@@ -27,6 +28,8 @@ export interface Setup extends LoopConfig {
   file: OpenFile;
   readOnly: boolean | "auto";
   directIo: boolean | "auto";
+  /** The image is nothing but a hole: whatever the kernel looks for in it, there is nothing to read. */
+  blank: boolean;
 }
 
 /** The setup of a device that is to go when it is closed, whoever closes it: until all is done. */
@@ -60,7 +63,7 @@ export function isProven(setup: Setup): boolean {
 // All that decides what this kernel does with a wish; direct I/O depends on the file system and on the offset, too.
 function wishOf({ file, blockSize, directIo, readOnly, settings: { flags, offset, sizeLimit } }: Setup): string {
   const wished = flags & ~LO_FLAGS_AUTOCLEAR;
-  return [file.stat().dev, blockSize, directIo, readOnly, wished, offset % 4096n, sizeLimit !== 0n].join();
+  return [file.identity().dev, blockSize, directIo, readOnly, wished, offset % 4096n, sizeLimit !== 0n].join();
 }
 
 /** For tests that play one kernel after another. */
@@ -142,7 +145,11 @@ export async function complete(
 // can't be, only one that knows the call says EBADF.
 async function bindAtOnce(loop: OpenFile, setup: Setup): Promise<boolean> {
   try {
-    await configure(loop, setup);
+    if (setup.blank) {
+      configureAtOnce(loop, setup);
+    } else {
+      await configure(loop, setup);
+    }
     return true;
   } catch (error) {
     if (!isErrno(error, "EINVAL", "ENOTTY", "EOPNOTSUPP", "ENOSYS")) {

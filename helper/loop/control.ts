@@ -9,7 +9,7 @@ import { isErrno } from "../linux/errno";
 import { O_RDWR, type OpenFile, openFile } from "../linux/file";
 import { flockHolder } from "../linux/locks";
 import { LOOP_CONTROL } from "../linux/loop";
-import { pauseRandomly, throwIfCancelled } from "../pause";
+import { poll, throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
 
 /** Nobody holds it for longer than a few milliseconds, and one who has kept it for so many is stuck. */
@@ -53,9 +53,15 @@ export function withControl<T>(signal: AbortSignal, body: (control: OpenFile) =>
 }
 
 async function lock(control: OpenFile, signal: AbortSignal): Promise<void> {
+  if (control.tryLock()) {
+    return;
+  }
   const begun = performance.now();
   let [holder, since, looked] = [undefined as string | undefined, begun, begun];
-  while (!control.tryLock()) {
+  await poll(() => {
+    if (control.tryLock()) {
+      return undefined;
+    }
     const now = performance.now();
     if (now - looked > LOOK) {
       looked = now;
@@ -68,6 +74,7 @@ async function lock(control: OpenFile, signal: AbortSignal): Promise<void> {
         users: [],
       });
     }
-    await pauseRandomly(now - begun > PATIENCE ? SHORT_PAUSE : Math.min(LONGEST_PAUSE, 1 + now - begun), signal);
-  }
+    const most = now - begun > PATIENCE ? SHORT_PAUSE : Math.min(LONGEST_PAUSE, 1 + now - begun);
+    return Math.random() * most;
+  }, signal);
 }

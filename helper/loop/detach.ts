@@ -6,10 +6,9 @@
  * again.
  */
 import type { Caller } from "../caller";
-import { diskSequence } from "../linux/block";
 import { isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
-import { clearFd, getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
+import { clearFd, clearFdAtOnce, getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
 import { diskFolder, readNumber } from "../linux/sysfs";
 import { unmountAll } from "../mount/unmount";
 import { forgetOwner } from "../owners";
@@ -20,8 +19,9 @@ import type { CheckedParams, Result, User } from "../protocol";
 import { inWords, LOOK, lastingUsersOf, SWAP, usersOf } from "../users";
 import type { Work } from "../work";
 import { withControl } from "./control";
-import { diskOf, numberOf, openOwned, underneathOf } from "./device";
+import { type BoundLoop, diskOf, numberOf, openOwned, underneathOf } from "./device";
 import { hold, release } from "./held";
+import { isLight, noteCleared } from "./light";
 import { removeLoop } from "./remove";
 import { changeSettings, withFlag } from "./settings";
 import { isBound } from "./state";
@@ -42,30 +42,37 @@ type Wish = CheckedParams<"loop/detach">;
  */
 export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Result<"loop/detach">> {
   const disk = diskOf(numberOf(wish.device));
-  const { loop, info } = await openOwned(wish, caller);
-  const sequence = diskSequence(loop);
+  const opening = openOwned(wish, caller);
+  // Most refusals need nothing to be tried: what is mounted or stood on is known, and is looked for while it is opened.
+  const looking = wish.whenBusy === "refuse" ? usersOf(disk, { openers: false, loops: false }) : undefined;
+  looking?.catch(() => {});
+  const { loop, info, sequence } = await opening;
   let outcome: Result<"loop/detach">;
-  let keepOpen = false;
+  let end = "close" as "close" | "closeAtOnce" | "hold";
   try {
-    await freeOfUsers(wish, disk, work);
+    await freeOfUsers(wish, disk, await looking, work);
     work.report("Writing what is not on the disk yet");
     // Where nobody waits for it any more, it goes on: the kernel keeps the device open for it.
     await orCancelled(loop.sync(), work.signal);
     const wasHeld = await release(disk);
     try {
-      outcome = await clear(loop, info, disk, wish, work.signal);
+      const cleared = await clear({ loop, info, sequence, disk }, wish, work.signal);
+      outcome = cleared.outcome;
       if (outcome.state === "detached") {
+        end = cleared.light ? "closeAtOnce" : "close";
         // Before we close, and the device is free for others: what they note of it isn't ours to delete.
         forgetOwner(wish.device);
       }
     } catch (error) {
-      keepOpen = wasHeld;
+      end = wasHeld ? "hold" : "close";
       throw error;
     }
   } finally {
-    if (keepOpen) {
+    if (end === "hold") {
       loop.unlock();
       await hold(disk, loop);
+    } else if (end === "closeAtOnce") {
+      loop[Symbol.dispose]();
     } else {
       await loop[Symbol.asyncDispose]();
     }
@@ -79,15 +86,17 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
   return outcome;
 }
 
-async function freeOfUsers({ device, whenBusy }: Wish, disk: string, work: Work): Promise<void> {
-  if (whenBusy === "refuse") {
-    // Most refusals need nothing to be tried: what is mounted or stood on is known.
-    const known = await usersOf(disk, { openers: false });
-    if (known.length > 0) {
-      // Who decides how to go on wants to know of those, too, that would keep it from being unmounted.
-      refuse(device, known, await usersOf(disk, { openers: false, onMounts: true }));
-    }
-  } else if (whenBusy === "unmount") {
+async function freeOfUsers(
+  { device, whenBusy }: Wish,
+  disk: string,
+  known: readonly User[] = [],
+  work: Work,
+): Promise<void> {
+  if (known.length > 0) {
+    // Who decides how to go on wants to know of those, too, that would keep it from being unmounted.
+    refuse(device, known, await usersOf(disk, { openers: false, onMounts: true }));
+  }
+  if (whenBusy === "unmount") {
     // Where more than mounts is in the way, they had better stay.
     const users = await lastingUsersOf(disk, work.signal);
     refuseIfUsed(
@@ -104,24 +113,31 @@ function refuseIfUsed(device: string, users: User[]): void {
   }
 }
 
-function refuse(device: string, named: User[], users: User[]): never {
+function refuse(device: string, named: readonly User[], users: User[]): never {
   throw new Problem("busy", `${device} is in use: ${inWords(named)}.`, { device, users });
 }
 
-async function clear(
-  loop: OpenFile,
-  info: LoopInfo,
-  disk: string,
-  { device, whenBusy }: Wish,
-  signal: AbortSignal,
-): Promise<Result<"loop/detach">> {
+/** The device that is to be detached, open and flushed. */
+interface Leaving extends BoundLoop {
+  disk: string;
+}
+
+interface Cleared {
+  outcome: Result<"loop/detach">;
+  /** Whether closing it takes no time: see light.ts. */
+  light: boolean;
+}
+
+async function clear(leaving: Leaving, { device, whenBusy }: Wish, signal: AbortSignal): Promise<Cleared> {
+  const { loop, info, disk } = leaving;
+  const pending = (users: User[]): Cleared => ({ outcome: { state: "pending", users }, light: false });
   const began = performance.now();
   try {
     for (let attempt = 1; ; attempt++) {
       // With the control device locked, as whoever attaches then looks into devices, and would be one more opener.
-      const state = await withControl(signal, () => clearIfAlone(loop, disk));
-      if (state === "detached") {
-        return { state, users: [] };
+      const state = await withControl(signal, () => clearIfAlone(leaving));
+      if (state === "detached" || state === "lightly detached") {
+        return { outcome: { state: "detached", users: [] }, light: state === "lightly detached" };
       }
       if (whenBusy !== "lazy") {
         await restoreAutoclear(loop, info);
@@ -131,13 +147,13 @@ async function clear(
       const waited = performance.now() - began;
       if (users.some(({ kind }) => kind !== "process") || (waited > LOOK && attempt >= TRIES)) {
         if (users.length > 0 && whenBusy === "lazy") {
-          return { state: "pending", users };
+          return pending(users);
         }
         refuseIfUsed(device, users);
       }
       if (waited > PATIENCE && attempt >= TRIES) {
         if (state === "used" && whenBusy === "lazy") {
-          return { state: "pending", users };
+          return pending(users);
         }
         const how = state === "used" ? "open by a program that can't be seen from here" : "locked by another program";
         throw new Problem("busy", `${device} is kept ${how}.`, { device, users: await usersOf(disk) });
@@ -150,17 +166,27 @@ async function clear(
   }
 }
 
-async function clearIfAlone(loop: OpenFile, disk: string): Promise<"detached" | "used" | "locked"> {
+async function clearIfAlone({
+  loop,
+  disk,
+  sequence,
+}: Leaving): Promise<"detached" | "lightly detached" | "used" | "locked"> {
   if (!loop.tryLock()) {
     return "locked";
   }
-  await clearFd(loop);
+  const light = isLight(disk, loop, sequence);
+  if (light) {
+    clearFdAtOnce(loop);
+  } else {
+    await clearFd(loop);
+  }
   if (stateNow(loop) !== undefined) {
     return "used";
   }
+  noteCleared(disk);
   // Only now: a device that stays keeps its partitions. Nobody can open it or them any more, udev included.
   await forgetPartitions(loop, disk);
-  return "detached";
+  return light ? "lightly detached" : "detached";
 }
 
 async function restoreAutoclear(loop: OpenFile, before: LoopInfo): Promise<void> {

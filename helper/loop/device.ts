@@ -58,6 +58,8 @@ export async function openLoop(
 export interface BoundLoop {
   loop: OpenFile;
   info: LoopInfo;
+  /** `null` before Linux 5.15, which has none. */
+  sequence: number | null;
 }
 
 /** A request that names a device. */
@@ -80,7 +82,7 @@ export async function openBound(named: Naming): Promise<BoundLoop> {
         device: named.device,
       });
     }
-    return { loop, info: getStatus(loop) };
+    return { loop, info: getStatus(loop), sequence };
   } catch (error) {
     await loop[Symbol.asyncDispose]();
     if (isErrno(error, "ENXIO")) {
@@ -111,10 +113,10 @@ export function underneathOf({ blockDevice, device }: LoopInfo): Underneath {
 }
 
 /** What tells this attachment of the device from others. */
-export function attachmentOf(device: string, { loop, info }: BoundLoop): Attachment {
+export function attachmentOf(device: string, { info, sequence }: Omit<BoundLoop, "loop">): Attachment {
   return {
     device,
-    diskSequence: diskSequence(loop),
+    diskSequence: sequence,
     backingInode: Number(info.inode),
     backingDevnum: devnum(info.device),
   };

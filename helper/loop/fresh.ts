@@ -4,7 +4,6 @@ import type { Caller } from "../caller";
 import { type Probed, tableFaults } from "../content/probe";
 import type { OpenFile } from "../linux/file";
 import { partitionsOf } from "../linux/sysfs";
-import { ownerOf } from "../owners";
 import type { LoopDevice } from "../protocol";
 import { imageShown, stateOf } from "./state";
 
@@ -12,6 +11,7 @@ import { imageShown, stateOf } from "./state";
  * Describes it as `describeLoop` would, without looking around: nothing has been made of it yet.
  *
  * @param image what stat(2) says of the image that we have bound
+ * @param owner whose it is noted to be
  * @returns undefined where it isn't that simple: the kernel has found partitions, or the image was taken off again
  */
 export function describeFresh(
@@ -19,17 +19,17 @@ export function describeFresh(
   loop: OpenFile,
   image: BigIntStats,
   { content, table }: Probed,
-  caller: Caller,
+  owner: Caller | undefined,
 ): LoopDevice | undefined {
   const shown = imageShown(disk);
   const state = shown && stateOf(disk, loop, shown, image.nlink > 0n ? image : undefined);
-  if (!state || partitionsOf(disk).length > 0) {
+  // Where there is nothing the kernel has found nothing either.
+  if (!state || (content.kind !== "empty" && partitionsOf(disk).length > 0)) {
     return undefined;
   }
-  const { uid, name } = caller;
   return {
     ...state,
-    ...(ownerOf(state) === uid && { setUpBy: { uid, name } }),
+    ...(owner && { setUpBy: { uid: owner.uid, name: owner.name } }),
     content,
     ...tableFaults(table),
     partitions: [],

@@ -3,12 +3,13 @@ import type { BigIntStats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { isReadOnly } from "../linux/block";
 import { isErrno } from "../linux/errno";
-import { O_RDONLY, type OpenFile, openDevice } from "../linux/file";
+import { findIfCached, O_RDONLY, type OpenFile, openDevice } from "../linux/file";
 import { getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
-import { devnumOf, diskFolder, readNumber } from "../linux/sysfs";
+import { knownIdentity } from "../linux/statx";
+import { devnumOf, diskFolder, openVirtualDisks, readNumber } from "../linux/sysfs";
 import { Problem } from "../problem";
 import { numberOf, openLoop } from "./device";
-import { boundImages } from "./state";
+import { imageShown, isBoundIn, loopDisks } from "./state";
 
 /** The unit of `size` in /sys, whatever the device's own sectors are. */
 const SECTOR = 512;
@@ -42,9 +43,10 @@ export interface Overlap {
  * the device open.
  */
 export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
+  const suspects = findSuspects(extent);
   const found = await Promise.allSettled(
-    [...boundImages()].map(async ([disk, shown]) =>
-      (await mayOverlap(disk, shown, extent)) ? await lookAt(disk, shown, extent) : undefined,
+    suspects.map(async (suspect) =>
+      (await mayOverlap(suspect, extent)) ? await lookAt(suspect.disk, suspect.shown, extent) : undefined,
     ),
   );
   const overlaps = found.flatMap((result) => (result.status === "fulfilled" && result.value ? [result.value] : []));
@@ -59,26 +61,54 @@ export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
 /** The image of a device, for as long as its sequence number is this one: it can't be given another without a new one. */
 const seen = new Map<string, { sequence: number; dev: bigint; ino: bigint }>();
 
+/** A bound device whose image isn't known to be another one. */
+interface Suspect {
+  disk: string;
+  shown: Buffer;
+  sequence: number | undefined;
+}
+
+function findSuspects(extent: Extent): Suspect[] {
+  const disks = loopDisks();
+  if (disks.length === 0) {
+    return [];
+  }
+  using folder = openVirtualDisks();
+  return disks.flatMap((disk) => suspectIn(folder, disk, extent) ?? []);
+}
+
+function suspectIn(folder: OpenFile, disk: string, { image }: Extent): Suspect | undefined {
+  // Since Linux 5.15.
+  const readSequence = () => readNumber(`${disk}/diskseq`, folder);
+  const before = seen.get(disk);
+  if (before && !isFile(before, image) && before.sequence === readSequence()) {
+    return undefined;
+  }
+  if (!isBoundIn(folder, disk)) {
+    seen.delete(disk);
+    return undefined;
+  }
+  // Before anything else is looked at that it is to stand for.
+  const sequence = readSequence();
+  const shown = imageShown(disk);
+  return shown && { disk, shown, sequence };
+}
+
 // By what can be told without opening the device: that would wait for whoever is just detaching it, for 100 ms and more
 // with the control device locked. A file at the path that /sys shows, not ours and of the device's size, is taken for
 // its image; it is another only where a program in another mount namespace has attached one of the same path and size.
-async function mayOverlap(disk: string, shown: Buffer, extent: Extent): Promise<boolean> {
+async function mayOverlap({ disk, shown, sequence }: Suspect, extent: Extent): Promise<boolean> {
   const folder = diskFolder(disk);
-  const sequence = readNumber(`${folder}/diskseq`); // since Linux 5.15
-  const before = seen.get(disk);
-  if (before && before.sequence === sequence && !isFile(before, extent.image)) {
-    return false;
-  }
   const offset = readNumber(`${folder}/loop/offset`) ?? 0;
   const sizeLimit = readNumber(`${folder}/loop/sizelimit`) ?? 0;
   if (!meets({ offset, sizeLimit }, extent)) {
     return false;
   }
-  const file = await stat(shown, { bigint: true }).catch(() => undefined);
-  if (!file?.isFile() || isFile(file, extent.image)) {
+  const file = await fileAt(shown);
+  if (!file || isFile(file, extent.image)) {
     return true;
   }
-  const length = Number(file.size) - offset;
+  const length = file.size - offset;
   const expected = Math.floor((sizeLimit > 0 ? Math.min(sizeLimit, length) : length) / SECTOR);
   if (readNumber(`${folder}/size`) !== expected) {
     return true;
@@ -87,6 +117,16 @@ async function mayOverlap(disk: string, shown: Buffer, extent: Extent): Promise<
     seen.set(disk, { sequence, dev: file.dev, ino: file.ino });
   }
   return false;
+}
+
+/** The regular file at a path; bytes. On another thread where a disk or a server may have to be asked. */
+async function fileAt(path: Buffer): Promise<{ dev: bigint; ino: bigint; size: number } | undefined> {
+  using cached = findIfCached(path);
+  if (cached) {
+    return knownIdentity(cached);
+  }
+  const file = await stat(path, { bigint: true }).catch(() => undefined);
+  return file?.isFile() ? { dev: file.dev, ino: file.ino, size: Number(file.size) } : undefined;
 }
 
 function isFile(one: Pick<BigIntStats, "dev" | "ino">, other: Pick<BigIntStats, "dev" | "ino">): boolean {

@@ -1,5 +1,4 @@
 /* LOOP_SET_STATUS64 and LOOP_SET_BLOCK_SIZE, and what it takes to get them through. */
-import type { BigIntStats } from "node:fs";
 import { flushBuffers } from "../linux/block";
 import { devnum } from "../linux/devnum";
 import { isErrno, KernelError } from "../linux/errno";
@@ -33,8 +32,9 @@ export interface Underneath {
   image?: OpenFile;
 }
 
-export function underneath(image: OpenFile, stat: BigIntStats = image.stat()): Underneath {
-  return { device: stat.isBlockDevice() ? stat.rdev : stat.dev, image };
+export function underneath(image: OpenFile): Underneath {
+  const identity = image.identity();
+  return { device: identity.isBlockDevice() ? identity.rdev : identity.dev, image };
 }
 
 /** Changes a bound device's settings. @throws Problem busy where the kernel doesn't let it through in some 4 seconds */

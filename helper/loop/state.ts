@@ -5,7 +5,7 @@ import { type Devnum, devnum } from "../linux/devnum";
 import { isErrno, KernelError } from "../linux/errno";
 import { O_PATH, O_RDONLY, type OpenFile, openAnything, openDevice } from "../linux/file";
 import { getStatus, LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_PARTSCAN, type LoopInfo } from "../linux/loop";
-import { devnumOf, diskFolder, list, readBytes, readNumber, virtualDisksWith } from "../linux/sysfs";
+import { devnumOf, diskFolder, isThere, list, openVirtualDisks, readBytes, readNumber } from "../linux/sysfs";
 import type { LoopDevice } from "../protocol";
 
 /** A loop device without what is on it and around it. */
@@ -13,9 +13,11 @@ export type LoopState = Omit<LoopDevice, "content" | "partitions" | "mounts" | "
 
 /** The kernel's names of all loop devices, bound or not, by number. */
 export function loopDisks(): string[] {
-  return list("/sys/block")
-    .filter((name) => /^loop\d+$/.test(name))
-    .sort((a, b) => numberIn(a) - numberIn(b));
+  const numbers = list("/sys/block").flatMap((name) => /^loop(\d+)$/.exec(name)?.[1] ?? []);
+  return numbers
+    .map(Number)
+    .sort((a, b) => a - b)
+    .map((number) => `loop${number}`);
 }
 
 /** The image of a device as /sys shows it; `undefined` where it isn't bound. */
@@ -28,9 +30,19 @@ export function isBound(disk: string): boolean {
   return imageShown(disk) !== undefined;
 }
 
-/** The kernel's names of the bound ones among these: only they have a folder for what the loop driver says. */
+/** The kernel's names of the bound ones among these. */
 export function boundDisks(disks = loopDisks()): string[] {
-  return virtualDisksWith("loop", disks);
+  // Without any loop device there may be no such folder.
+  if (disks.length === 0) {
+    return [];
+  }
+  using folder = openVirtualDisks();
+  return disks.filter((disk) => isBoundIn(folder, disk));
+}
+
+/** Only bound devices have a folder for what the loop driver says. @param folder that of all virtual disks */
+export function isBoundIn(folder: OpenFile, disk: string): boolean {
+  return isThere(`${disk}/loop`, folder);
 }
 
 /** The images of all bound devices, as /sys shows them, by the devices' kernel names in the order of their numbers. */
@@ -160,6 +172,11 @@ function numberIn(disk: string): number {
 const DELETED = Buffer.from(" (deleted)");
 const MEMFD = Buffer.from("/memfd:");
 
+/** Whether an image has no path any more, or one that looks like it. */
+export function isMarkedDeleted(shown: Buffer): boolean {
+  return shown.subarray(-DELETED.length).equals(DELETED);
+}
+
 /**
  * The image under a device. /sys shows the path that the file has now, with a mark where it has none, which could just
  * as well be the end of its name: only the inode tells.
@@ -171,7 +188,7 @@ function imageOf(
 ): Pick<LoopState, "backingFile" | "backingInode" | "backingDevnum" | "backingFileDeleted"> {
   const inode = info?.inode ?? found?.ino ?? 0n;
   const device = info ? devnum(info.device) : found ? devnum(found.dev) : "";
-  const marked = shown.subarray(-DELETED.length).equals(DELETED);
+  const marked = isMarkedDeleted(shown);
   const there = found !== undefined && (!info || isSameFile(found, info));
   const path = marked && !there ? shown.subarray(0, -DELETED.length) : shown;
   const inMemory = marked && !there && shown.subarray(0, MEMFD.length).equals(MEMFD);

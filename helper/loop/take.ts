@@ -2,7 +2,8 @@
 import { isErrno } from "../linux/errno";
 import { O_RDONLY, O_RDWR, type OpenFile, openDevice, openFile } from "../linux/file";
 import { addDevice, getFree, getStatus } from "../linux/loop";
-import { forgetPartitions } from "../partition/forget";
+import { partitionsOf } from "../linux/sysfs";
+import { forgetThese } from "../partition/forget";
 import { pauseRandomly } from "../pause";
 import { Problem } from "../problem";
 import type { CheckedParams } from "../protocol";
@@ -26,9 +27,8 @@ type Wish = CheckedParams<"loop/attach">;
 /** A bound device, all set up, which goes when it is closed. */
 export interface Taken {
   disk: string;
+  /** Locked, which keeps udev and systemd off the device until it is as it should be. */
   loop: OpenFile;
-  /** Keeps udev and systemd off the device until it is as it should be. */
-  lock: OpenFile;
 }
 
 /** Told of every device that is to be bound, and whether it has come to that. */
@@ -141,7 +141,7 @@ class Choice {
   // One that is unbound, but with a partition in use, or locked, or without a node to be had, the kernel would offer for
   // ever. A single one is made for that: were it lost as well, more would not help.
   async free(control: OpenFile): Promise<number> {
-    const offered = await getFree(control);
+    const offered = getFree(control);
     if ((this.#losses.get(offered) ?? 0) < STUCK) {
       return offered;
     }
@@ -183,32 +183,37 @@ async function grab(
   witness: Witness,
 ): Promise<(Taken & { binding: Binding }) | "lost"> {
   const disk = diskOf(number);
-  const opened: OpenFile[] = [];
+  let opened: OpenFile | undefined;
   // The kernel calls a device free when all is done that had to be: opening it keeps nobody waiting. One that was asked
   // for by name may be on its way out.
   const open = asked ? openDevice : openFile;
   try {
     const loop = await openLoop(number, readOnly ? O_RDONLY : O_RDWR, open);
-    opened.push(loop);
-    const lock = await open(loop.path, O_RDONLY);
-    opened.push(lock);
-    // Having had to clean up counts as a try: the kernel may still be at it.
-    if (!lock.tryLock() || isBoundNow(loop) || (await forgetPartitions(loop, disk)) > 0) {
+    opened = loop;
+    if (!loop.tryLock()) {
+      return "lost";
+    }
+    const stale = partitionsOf(disk);
+    if (stale.length > 0) {
+      if (!isBoundNow(loop)) {
+        await forgetThese(loop, disk, stale, 0);
+      }
+      // Having had to clean up counts as a try: the kernel may still be at it.
       return "lost";
     }
     const binding = await bindBefore(witness, loop, setup);
     if (!binding) {
       return "lost";
     }
-    opened.length = 0;
-    return { disk, loop, lock, binding };
+    opened = undefined;
+    return { disk, loop, binding };
   } catch (error) {
     if (isTransient(error)) {
       return "lost";
     }
     throw error;
   } finally {
-    await Promise.all(opened.map((file) => file[Symbol.asyncDispose]()));
+    await opened?.[Symbol.asyncDispose]();
   }
 }
 
@@ -227,7 +232,7 @@ async function bindBefore(witness: Witness, loop: OpenFile, setup: Setup): Promi
 
 /** Has a bound device set up. @returns "done", or why it was given up: the setup to try with next, or "lost" */
 async function completed(
-  { disk, loop, lock, binding }: Taken & { binding: Binding },
+  { disk, loop, binding }: Taken & { binding: Binding },
   setup: Setup,
   witness: Witness,
   signal: AbortSignal,
@@ -245,7 +250,7 @@ async function completed(
   } finally {
     if (!kept) {
       witness.givenUp(loop);
-      await Promise.all([loop, lock].map((file) => file[Symbol.asyncDispose]()));
+      await loop[Symbol.asyncDispose]();
     }
   }
 }

@@ -1,4 +1,7 @@
-/* Attach and detach by many clients at once, each with a helper of its own, as windows of VS Code have. */
+/*
+ * Attach and detach by many clients at once: each with a helper of its own, as windows of VS Code have, and all of one
+ * helper, as when many images are attached from one window.
+ */
 import { TestHelper } from "../helper";
 import { MiB, type Workshop } from "../images";
 import { type Measured, summarise } from "./measure";
@@ -23,52 +26,59 @@ export async function race(place: Workshop): Promise<Row[]> {
   }
   const program = compile("race", place.folder);
   const helpers: TestHelper[] = [];
-  const results: Record<"ours" | "theirs", Race> = {
-    ours: { times: [], perPair: [] },
+  const ours = (helperOf: (index: number) => TestHelper | undefined) => async () => {
+    const begun = performance.now();
+    const end = begun + SECONDS * 1000;
+    const times = await Promise.all(images.map((image, index) => client(helperOf(index), image, end)));
+    return { times: times.flat(), total: performance.now() - begun };
+  };
+  const runs = {
+    windows: ours((index) => helpers[index]),
+    window: ours(() => helpers[0]),
+    async theirs() {
+      const times = millisecondsIn(await spawned(program, String(CLIENTS), String(SECONDS), place.folder));
+      const total = times.pop() ?? Number.NaN;
+      return { times, total };
+    },
+  };
+  const results: Record<keyof typeof runs, Race> = {
+    windows: { times: [], perPair: [] },
+    window: { times: [], perPair: [] },
     theirs: { times: [], perPair: [] },
   };
   try {
     for (const _ of images) {
       helpers.push(await TestHelper.start());
     }
-    const ours = async () => {
-      const begun = performance.now();
-      const end = begun + SECONDS * 1000;
-      const times = await Promise.all(helpers.map((helper, index) => client(helper, images[index] ?? "", end)));
-      return { times: times.flat(), total: performance.now() - begun };
-    };
-    const theirs = async () => {
-      const times = millisecondsIn(await spawned(program, String(CLIENTS), String(SECONDS), place.folder));
-      const total = times.pop() ?? Number.NaN;
-      return { times, total };
-    };
-    await ours();
+    await runs.windows();
     for (let batch = 0; batch < BATCHES; batch++) {
-      for (const [race, run] of [
-        [results.ours, ours],
-        [results.theirs, theirs],
-      ] as const) {
-        const { times, total } = await run();
-        race.times.push(...times);
-        race.perPair.push(total / times.length);
+      for (const name of Object.keys(runs) as (keyof typeof runs)[]) {
+        const { times, total } = await runs[name]();
+        results[name].times.push(...times);
+        results[name].perPair.push(total / times.length);
       }
     }
   } finally {
     await Promise.all(helpers.map((helper) => helper[Symbol.asyncDispose]()));
   }
-  const both = (key: keyof Race): Record<"ours" | "theirs", Measured> => ({
-    ours: summarise(results.ours[key]),
-    theirs: summarise(results.theirs[key]),
-  });
-  const what = `attach + detach, ${CLIENTS} clients at once`;
   const against = `${CLIENTS} × losetup -f, losetup -d`;
-  return [
-    { what: `${what}: time per pair`, ...both("perPair"), against, aim: { timesFaster: 30 } },
-    { what: `${what}: p99`, ...both("times"), against, aim: { timesFaster: 10 }, by: "p99" },
-  ];
+  return (["windows", "window"] as const).flatMap((name): Row[] => {
+    const both = (key: keyof Race): Record<"ours" | "theirs", Measured> => ({
+      ours: summarise(results[name][key]),
+      theirs: summarise(results.theirs[key]),
+    });
+    const what = `attach + detach, ${CLIENTS} clients at once, ${name === "window" ? "one helper" : "each with a helper"}`;
+    return [
+      { what: `${what}: time per pair`, ...both("perPair"), against, aim: { timesFaster: 30 } },
+      { what: `${what}: p99`, ...both("times"), against, aim: { timesFaster: 10 }, by: "p99" },
+    ];
+  });
 }
 
-async function client(helper: TestHelper, path: string, end: number): Promise<number[]> {
+async function client(helper: TestHelper | undefined, path: string, end: number): Promise<number[]> {
+  if (!helper) {
+    throw new Error("There are fewer helpers than clients.");
+  }
   const times: number[] = [];
   for (let begun = performance.now(); begun < end; begun = performance.now()) {
     const { device } = await helper.request("loop/attach", { path });

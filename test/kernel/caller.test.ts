@@ -14,7 +14,7 @@ import {
 import { dirname } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { identifyCaller } from "../../helper/caller";
-import { forgetOwnerOf, ownerOf, recordOwner } from "../../helper/owners";
+import { expectOwner, forgetOwner, forgetOwnerOf, ownerOf, recordOwner } from "../../helper/owners";
 import type { TestHelper } from "../helper";
 import { MiB, run } from "../images";
 import { attached, pattern, problem, quick, Scene } from "./scene";
@@ -210,7 +210,7 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
     const lines = readFileSync(log, "utf8").split("\n");
     const cleared = lines.findIndex((line) => line.includes("LOOP_CLR_FD"));
     const entry = `unlink("/run/diskloom/${device.slice("/dev/".length)}.json")`;
-    const forgotten = lines.findIndex((line) => line.includes(entry));
+    const forgotten = lines.findLastIndex((line) => line.includes(entry));
     const closed = lines.findLastIndex((line) => new RegExp(`close\\(\\d+<${device}[>(]`).test(line));
     assert.ok(cleared > 0 && cleared < forgotten && forgotten < closed, `${[cleared, forgotten, closed]}`);
     assert.deepEqual(scene.bound(), []);
@@ -227,5 +227,23 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
     assert.equal(ownerOf(after), nobody);
     forgetOwnerOf(after);
     assert.equal(ownerOf(after), undefined);
+  });
+
+  it("expects whose a device will be, and remembers what became of that: the last line that is whole", () => {
+    const caller = { uid: nobody, gid: nobody, groups: [], name: "nobody" };
+    const unbound = { device: "/dev/dm-9999998", diskSequence: 7, backingInode: 12, backingDevnum: "8:1" };
+    const bound = { ...unbound, diskSequence: 9 };
+    expectOwner(unbound, caller);
+    assert.equal(ownerOf(bound), nobody, "whatever number it gets");
+    assert.equal(ownerOf(unbound), undefined, "not what was there before");
+    assert.equal(ownerOf({ ...bound, backingInode: 13 }), undefined, "nor another image");
+    assert.ok(recordOwner(bound, caller, true));
+    assert.equal(ownerOf(bound), nobody);
+    assert.equal(ownerOf({ ...bound, diskSequence: 10 }), undefined, "nor the same image a second time");
+    writeFileSync("/run/diskloom/dm-9999998.json", '{"uid":0,"identity":"sequence 9"', { flag: "a" });
+    assert.equal(ownerOf(bound), nobody, "what is just being written doesn't count yet");
+    forgetOwner(unbound.device);
+    assert.equal(ownerOf(bound), undefined);
+    forgetOwner(unbound.device);
   });
 });
