@@ -38,13 +38,17 @@ function isMeant({ identity, after }: v.InferOutput<typeof Entry>, attachment: A
     : identity === imageOf(attachment) && (attachment.diskSequence ?? 0) > after;
 }
 
+function entryOf(device: string): string {
+  return device.slice("/dev/".length).replaceAll("/", "-");
+}
+
 function fileOf(device: string): string {
-  return `${FOLDER}/${device.slice("/dev/".length).replaceAll("/", "-")}.json`;
+  return `${FOLDER}/${entryOf(device)}.json`;
 }
 
 /** Of its own, as replacing a file makes some file systems write the new one to disk. */
 function fileOfExpected(device: string): string {
-  return `${fileOf(device).slice(0, -".json".length)}.expected.json`;
+  return `${FOLDER}/${entryOf(device)}.expected.json`;
 }
 
 /**
@@ -128,15 +132,16 @@ const known = new Map<string, { identity: string; file: string; owner: { uid: nu
 
 /** As `ownerNamed`, of many devices: those that nobody has a file for, as most of a long list, aren't looked at. */
 export function ownersNamed(): typeof ownerNamed {
-  let files: ReadonlySet<string>;
+  let files: string[];
   try {
-    files = new Set(readdirSync(FOLDER));
+    files = readdirSync(FOLDER);
   } catch {
-    files = new Set();
+    files = [];
   }
-  const isNoted = ({ device }: Attachment) =>
-    [fileOf(device), fileOfExpected(device)].some((file) => files.has(basename(file)));
-  return (attachment) => (isNoted(attachment) ? ownerNamed(attachment) : undefined);
+  const entries = files.flatMap((file) => [basename(file, ".json"), basename(file, ".expected.json")]);
+  // Their names are those of nodes right in /dev.
+  const noted = new Set(entries.map((entry) => `/dev/${entry}`));
+  return (attachment) => (noted.has(attachment.device) ? ownerNamed(attachment) : undefined);
 }
 
 /** As `ownerOf`, with the user's name: "1000" where the user database has none. */

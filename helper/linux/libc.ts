@@ -17,6 +17,7 @@ const program = koffi.load(null);
 // and AArch64 Linux pass these arguments alike either way.
 const functions = {
   open: program.func("int open(const char *path, int flags, unsigned int mode)"),
+  openat: program.func("int openat(int folder, const char *path, int flags, unsigned int mode)"),
   close: program.func("int close(int fd)"),
   faccessat: program.func("int faccessat(int folder, const char *path, int mode, int flags)"),
   ioctl: program.func("int ioctl(int fd, unsigned long request, void *argument)"),
@@ -126,6 +127,14 @@ function refuseNul(args: Argument[], what: readonly [call: string, target: strin
     }
   }
 }
+
+/**
+ * The same, bare, for thousands of calls on end that can't take long: `call` takes several times as long as they do. They
+ * return a negative number where they fail, and whoever wants to know why makes the call again by `call`. No string may
+ * have a NUL in it, and a layer before the ioctls doesn't see these.
+ */
+export const bare = functions as Pick<Record<FunctionName, (...args: Argument[]) => number>, BareName>;
+type BareName = "openat" | "ioctl" | "cachestat" | "statx" | "close";
 
 /** One ioctl as it goes to the kernel. `argument` is memory, a number (most requests of the loop driver), or nothing. */
 export interface Ioctl {

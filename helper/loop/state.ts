@@ -11,11 +11,9 @@ import type { LoopDevice } from "../protocol";
 /** A loop device without what is on it and around it. */
 export type LoopState = Omit<LoopDevice, "content" | "partitions" | "mounts" | "holders"> & { devnum: Devnum };
 
-/** The kernel's names of all loop devices, bound or not, by number. */
-export function loopDisks(): string[] {
-  return list("/sys/block")
-    .filter((name) => /^loop\d+$/.test(name))
-    .sort((a, b) => numberIn(a) - numberIn(b));
+/** Those of the kernel's names that are of loop devices, bound or not, by number. */
+export function loopDisks(names = list("/sys/block")): string[] {
+  return names.filter((name) => /^loop\d+$/.test(name)).sort((a, b) => numberIn(a) - numberIn(b));
 }
 
 /** The image of a device as /sys shows it; `undefined` where it isn't bound. */
