@@ -12,8 +12,8 @@ import { WrittenResult } from "./written";
 /** The thread pays from this many on, and is given up where there are half as many: it takes 8 MiB. */
 const MANY = 128;
 
-/** What the thread's heap may grow to, in MiB: for the program, of which 5 are alive, and for each device, a third. */
-const BASE_MEMORY = 7;
+/** What the thread's heap may grow to, in MiB: for the program, of which 5 are alive, and for each device, with 1 KiB. */
+const BASE_MEMORY = 6;
 const DEVICE_MEMORY = 0.003;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
