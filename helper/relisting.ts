@@ -22,10 +22,10 @@ export async function listAgain(remembered: Remembered): Promise<Uint8Array[]> {
   const images = boundImages(boundDisks(disks.filter((disk) => !remembered.has(disk))));
   const surroundings = lookAroundAll(names, images);
   const others = new Set(images.keys());
-  for (const [disk, known] of remembered) {
+  for (const known of remembered.values()) {
     if (!isLeftAlone(known, surroundings)) {
-      remembered.delete(disk);
-      others.add(disk);
+      remembered.delete(known.disk);
+      others.add(known.disk);
     }
   }
   const changing = new Map<string, LoopDevice>();
@@ -42,9 +42,12 @@ export async function listAgain(remembered: Remembered): Promise<Uint8Array[]> {
   await addSpace([...changing.values(), ...mappers]);
   const devices: Uint8Array[] = [];
   for (const disk of disks) {
-    const device = remembered.get(disk)?.json ?? changing.get(disk);
-    if (device) {
-      devices.push(device instanceof Uint8Array ? device : encoded(device));
+    const known = remembered.get(disk);
+    const other = known ? undefined : changing.get(disk);
+    if (known) {
+      devices.push(known.json);
+    } else if (other) {
+      devices.push(encoded(other));
     }
   }
   return [...devices, ...mappers.map(encoded)];
@@ -56,9 +59,9 @@ function encoded(device: object): Uint8Array {
 
 async function forgetChanged(remembered: Remembered): Promise<void> {
   using glances = new Glances();
-  for (const [disk, known] of remembered) {
+  for (const known of remembered.values()) {
     if (!glances.isUntouched(known) && !(await isAsDescribed(known))) {
-      remembered.delete(disk);
+      remembered.delete(known.disk);
     }
   }
 }

@@ -65,7 +65,7 @@ const functions = {
 } satisfies Record<string, ReturnType<typeof program.func>>;
 
 type FunctionName = keyof typeof functions;
-type Argument = number | bigint | string | Uint8Array | null;
+type Argument = number | bigint | string | Uint8Array | Uint32Array | null;
 
 /**
  * Calls a function that can't take long.

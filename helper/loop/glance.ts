@@ -69,18 +69,14 @@ export class Glances implements Disposable {
    * and ext4 counts a block as none for a moment while it is written back for the first time.
    */
   isUntouched({ disk, isBlank, image, facts }: Described): boolean {
-    return isBlank && this.#read(disk, image) && facts.equals(compared);
-  }
-
-  #read(disk: string, { folder, name }: Described["image"]): boolean {
-    const parent = this.#enter(folder);
-    const loop = parent ? openBriefly(this.#nodes, disk) : -1;
-    if (!parent || loop < 0) {
+    const folder = isBlank && this.#enter(image.folder);
+    const loop = folder ? openBriefly(this.#nodes, disk) : -1;
+    if (!folder || loop < 0) {
       return false;
     }
-    const complete = readDevice(loop) && readFileFacts(parent.fd, name, file);
+    const complete = readDevice(loop) && readFileFacts(folder.fd, image.name, file);
     closeBriefly(loop);
-    return complete;
+    return complete && facts.equals(compared);
   }
 
   // Most images stand in the same few folders. One at a time, so that there are never too many open.
