@@ -7,14 +7,16 @@ import { isErrno, KernelError } from "./linux/errno";
 import { O_RDONLY, type OpenFile, openDevice } from "./linux/file";
 import { getStatus } from "./linux/loop";
 import { Room } from "./linux/room";
-import { allHolders, diskFolder, list, readNumber } from "./linux/sysfs";
+import { allHolders, allNames, diskFolder, readNumber } from "./linux/sysfs";
 import {
+  boundDisks,
   boundImages,
   type FoundImage,
   findImage,
   imageShown,
   isSameFile,
   type LoopState,
+  loopDisks,
   openIfAllowed,
   stateOf,
 } from "./loop/state";
@@ -33,8 +35,9 @@ const AT_ONCE = 8;
 
 /** All bound loop devices, and all mapper devices. */
 export async function listDevices(): Promise<Device[]> {
-  const images = boundImages();
-  const surroundings = lookAroundAll(images);
+  const names = allNames();
+  const images = boundImages(boundDisks(loopDisks(names)));
+  const surroundings = lookAroundAll(names, images);
   const room = new Room(AT_ONCE);
   const [loops, mappers] = await Promise.all([
     Promise.all([...images.keys()].map((disk) => room.enter(() => describeIfBound(disk, surroundings)))),
@@ -116,27 +119,37 @@ export async function describeLoop(disk: string): Promise<LoopDevice> {
 export interface Picture extends Surroundings {
   /** Whether a loop device may have partitions, so that it is worth a look. */
   mayBePartitioned(disk: string): boolean;
+  /** Whether a loop device or a part of it may be mounted, or something stand on it. */
+  mayBeUsed(disk: string, number: Devnum): boolean;
   ownerOf: typeof ownerNamed;
 }
 
-function lookAround(loops = loopsByImage()): Picture {
+function lookAround(): Picture {
+  const loops = loopsByImage();
   const mounts = mountsByDevice();
   return {
     mountsOf: (number) => mounts.get(number) ?? [],
     holdersOf: (folder, number) => allHoldersOf(folder, number, loops),
     mayBePartitioned: () => true,
+    mayBeUsed: () => true,
     ownerOf: ownerNamed,
   };
 }
 
-/** As `lookAround`, where that is for all devices: what can be told of all at once isn't asked of each. */
-export function lookAroundAll(images: ReadonlyMap<string, Buffer>): Picture {
+/**
+ * As `lookAround`, where that is for all devices: what can be told of all at once isn't asked of each.
+ *
+ * @param names the kernel's names of all disks and partitions
+ */
+export function lookAroundAll(names: readonly string[], images: ReadonlyMap<string, Buffer>): Picture {
+  const mounts = mountsByDevice();
   const loops = loopsByImage(images);
-  const holders = allHolders();
-  const partitioned = new Set(list("/sys/class/block").flatMap((name) => /^(loop\d+)p\d+$/.exec(name)?.[1] ?? []));
+  const holders = allHolders(names);
+  const partitioned = new Set(names.flatMap((name) => /^(loop\d+)p\d+$/.exec(name)?.[1] ?? []));
   return {
-    ...lookAround(loops),
+    mountsOf: (number) => mounts.get(number) ?? [],
     mayBePartitioned: (disk) => partitioned.has(disk),
+    mayBeUsed: (disk, number) => partitioned.has(disk) || mounts.has(number) || holders.has(disk) || loops.has(number),
     ownerOf: ownersNamed(),
     holdersOf: (folder, number) => [...(holders.get(basename(folder)) ?? []), ...(loops.get(number) ?? [])],
   };
@@ -186,7 +199,7 @@ async function openInstead(
   loop: OpenFile | undefined,
   { file, stat }: FoundImage,
 ): Promise<OpenFile | undefined> {
-  const same = loop ? isSameFile(stat, getStatus(loop)) && isUncached(loop) : offset === 0;
+  const same = loop ? isSameFile(stat, getStatus(loop)) && isUncached(loop.fd) : offset === 0;
   if (!same || !stat.isFile()) {
     return undefined;
   }

@@ -12,9 +12,9 @@ import { WrittenResult } from "./written";
 /** The thread pays from this many on, and is given up where there are half as many: it takes 8 MiB. */
 const MANY = 128;
 
-/** What the thread's heap may grow to, in MiB: for the program, and for each device. Alive are half of both. */
-const BASE_MEMORY = 10;
-const DEVICE_MEMORY = 0.004;
+/** What the thread's heap may grow to, in MiB: for the program, of which 5 are alive, and for each device, with 1 KiB. */
+const BASE_MEMORY = 6;
+const DEVICE_MEMORY = 0.003;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 

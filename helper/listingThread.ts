@@ -7,9 +7,10 @@ import { HEADROOM, TAILROOM } from "./written";
 
 /** One list after the other. */
 export function answerQuestions(): void {
-  // For both threads from now on. To optimise our code takes 5 MiB for good, and saves a sixth of a list's time, only
-  // after ten of them.
+  // For both threads from now on. To optimise our code takes 5 MiB for good, and saves a tenth of a list's time; of the
+  // hottest function alone 2 MiB. What the first list leaves is collected once, and its gaps would stay.
   setFlagsFromString("--no-opt");
+  setFlagsFromString("--compact-on-every-full-gc");
   const port = parentPort;
   const remembered: Remembered = new Map();
   const answer = async ({ id, used }: Question) => {
@@ -30,14 +31,21 @@ export function answerQuestions(): void {
 const [BEGIN, COMMA, END] = ['{"devices":[', ",", "]}"].map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer];
 
 function write(devices: readonly Uint8Array[], used: Bytes | undefined): { bytes: Bytes; length: number } {
-  const pieces = [BEGIN, ...devices.flatMap((device, index) => (index === 0 ? [device] : [COMMA, device])), END];
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  let length = BEGIN.length + Math.max(0, devices.length - 1) * COMMA.length + END.length;
+  for (const device of devices) {
+    length += device.length;
+  }
   const needed = HEADROOM + length + TAILROOM;
   const bytes = used && used.length >= needed ? used : new Uint8Array(needed);
-  let position = HEADROOM;
-  for (const piece of pieces) {
-    bytes.set(piece, position);
-    position += piece.length;
+  bytes.set(BEGIN, HEADROOM);
+  let position = HEADROOM + BEGIN.length;
+  for (const device of devices) {
+    bytes.set(device, position);
+    position += device.length;
+    bytes.set(COMMA, position);
+    position += COMMA.length;
   }
+  // The last device has no comma behind it.
+  bytes.set(END, HEADROOM + length - END.length);
   return { bytes, length };
 }

@@ -42,8 +42,12 @@ function isMeant({ identity, after }: v.InferOutput<typeof Entry>, attachment: A
     : identity === imageOf(attachment) && (attachment.diskSequence ?? 0) > after;
 }
 
+function entryOf(device: string): string {
+  return device.slice("/dev/".length).replaceAll("/", "-");
+}
+
 function fileOf(device: string): string {
-  return `${FOLDER}/${device.slice("/dev/".length).replaceAll("/", "-")}.json`;
+  return `${FOLDER}/${entryOf(device)}.json`;
 }
 
 /**
@@ -128,13 +132,15 @@ const known = new Map<string, { identity: string; file: string; owner: { uid: nu
 
 /** As `ownerNamed`, of many devices: those that nobody has a file for, as most of a long list, aren't looked at. */
 export function ownersNamed(): typeof ownerNamed {
-  let files: ReadonlySet<string>;
+  let files: string[];
   try {
-    files = new Set(readdirSync(FOLDER));
+    files = readdirSync(FOLDER);
   } catch {
-    files = new Set();
+    files = [];
   }
-  return (attachment) => (files.has(basename(fileOf(attachment.device))) ? ownerNamed(attachment) : undefined);
+  // Their names are those of nodes right in /dev.
+  const noted = new Set(files.map((file) => `/dev/${basename(file, ".json")}`));
+  return (attachment) => (noted.has(attachment.device) ? ownerNamed(attachment) : undefined);
 }
 
 /** As `ownerOf`, with the user's name: "1000" where the user database has none. */

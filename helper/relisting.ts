@@ -4,7 +4,8 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { describeEach, listMapperDevices, lookAroundAll, type Picture } from "./inventory";
-import { type Described, describedNow, isAsDescribed } from "./loop/glance";
+import { allNames } from "./linux/sysfs";
+import { type Described, describedNow, Glances, isAsDescribed } from "./loop/glance";
 import { boundDisks, boundImages, loopDisks } from "./loop/state";
 import { addSpace } from "./mount/space";
 import type { LoopDevice } from "./protocol";
@@ -14,23 +15,17 @@ export type Remembered = Map<string, Described>;
 
 /** All devices, each as JSON in UTF-8: loop devices by number, then those of the device mapper. */
 export async function listAgain(remembered: Remembered): Promise<Uint8Array[]> {
-  const disks = loopDisks();
-  const same = new Map<string, Described>();
-  for (const [disk, known] of remembered) {
-    if (await isAsDescribed(known)) {
-      same.set(disk, known);
-    }
-  }
-  // The images of those are files: none of them stands on another device.
-  const images = boundImages(boundDisks(disks.filter((disk) => !same.has(disk))));
-  const surroundings = lookAroundAll(images);
+  await forgetChanged(remembered);
+  const names = allNames();
+  const disks = loopDisks(names);
+  // The images of those that are remembered are files: none of them stands on another device.
+  const images = boundImages(boundDisks(disks.filter((disk) => !remembered.has(disk))));
+  const surroundings = lookAroundAll(names, images);
   const others = new Set(images.keys());
-  remembered.clear();
-  for (const [disk, known] of same) {
-    if (isLeftAlone(disk, known, surroundings)) {
-      remembered.set(disk, known);
-    } else {
-      others.add(disk);
+  for (const known of remembered.values()) {
+    if (!isLeftAlone(known, surroundings)) {
+      remembered.delete(known.disk);
+      others.add(known.disk);
     }
   }
   const changing = new Map<string, LoopDevice>();
@@ -45,20 +40,34 @@ export async function listAgain(remembered: Remembered): Promise<Uint8Array[]> {
   }
   const mappers = await listMapperDevices(surroundings);
   await addSpace([...changing.values(), ...mappers]);
-  const loops = disks.flatMap((disk) => remembered.get(disk)?.json ?? encoded(changing.get(disk)));
-  return [...loops, ...mappers.flatMap(encoded)];
+  const devices: Uint8Array[] = [];
+  for (const disk of disks) {
+    const known = remembered.get(disk);
+    const other = known ? undefined : changing.get(disk);
+    if (known) {
+      devices.push(known.json);
+    } else if (other) {
+      devices.push(encoded(other));
+    }
+  }
+  return [...devices, ...mappers.map(encoded)];
 }
 
-function encoded(device: object | undefined): Uint8Array[] {
-  return device ? [Buffer.from(JSON.stringify(device))] : [];
+function encoded(device: object): Uint8Array {
+  return Buffer.from(JSON.stringify(device));
+}
+
+async function forgetChanged(remembered: Remembered): Promise<void> {
+  using glances = new Glances();
+  for (const known of remembered.values()) {
+    if (!glances.isUntouched(known) && !(await isAsDescribed(known))) {
+      remembered.delete(known.disk);
+    }
+  }
 }
 
 // Whether nobody uses a device, and it is still whose it was.
-function isLeftAlone(disk: string, { attachment, devnum, folder, setUpBy }: Described, surroundings: Picture): boolean {
-  return (
-    !surroundings.mayBePartitioned(disk) &&
-    surroundings.mountsOf(devnum).length === 0 &&
-    surroundings.holdersOf(folder, devnum).length === 0 &&
-    isDeepStrictEqual(surroundings.ownerOf(attachment), setUpBy)
-  );
+function isLeftAlone({ disk, attachment, devnum, setUpBy }: Described, surroundings: Picture): boolean {
+  const owner = surroundings.ownerOf(attachment);
+  return !surroundings.mayBeUsed(disk, devnum) && (owner === setUpBy || isDeepStrictEqual(owner, setUpBy));
 }

@@ -1,8 +1,9 @@
 /* Images in which the file system keeps nothing yet: that they are blank is known without reading them. */
-import type { BigIntStats } from "node:fs";
+import { isUncached } from "../linux/cachestat";
 import { errnoName, isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import { attempt, call, callAsync } from "../linux/libc";
+import { decodeFileFacts, readFileFacts, STATX_SIZE } from "../linux/statx";
 
 // <linux/magic.h>
 const EXT4_SUPER_MAGIC = 0xef53;
@@ -42,20 +43,25 @@ export function isLocal(file: OpenFile): boolean {
   return trusted.has(fileSystemOf(file));
 }
 
+const facts = Buffer.alloc(STATX_SIZE);
+
 /**
- * Whether a local file surely is nothing but a hole, without waiting for anybody: what has no blocks has no data, as those
- * file systems count what is written in memory only, and what stands in the inode itself.
- *
- * @param stat what was just said of it
+ * Whether all of a local file surely is one hole, without waiting for anybody. That it takes no
+ * blocks is not enough: ext4 counts blocks that are still to be allocated, too, but takes them off that count a moment
+ * before it adds them to the others (ext4_da_update_reserve_space), which one file in five shows to whoever looks all
+ * the time. So nothing of it may be in memory, either, from where it would be written.
  */
-export function isAllHole({ blocks }: Pick<BigIntStats, "blocks">): boolean {
-  return blocks === 0n;
+export function isAllHole(file: OpenFile): boolean {
+  return isUncached(file.fd) && readFileFacts(file.fd, "", facts) && decodeFileFacts(facts).blocks === 0;
 }
 
-/** As `isHole`, with the waiting on another thread. */
+/** As `isHole`, with the waiting on another thread, where there is any. */
 export async function isHolePatiently(file: OpenFile, offset: number, size: number): Promise<boolean> {
   if (!isLocal(file)) {
     return false;
+  }
+  if (isAllHole(file)) {
+    return true;
   }
   try {
     return (await callAsync("lseek", [file.fd, offset, SEEK_DATA], ["lseek", file.path])) >= offset + size;

@@ -1,7 +1,7 @@
 /* What every block device understands: <linux/fs.h>. */
 import { KernelError } from "./errno";
 import type { OpenFile } from "./file";
-import { ioctl, ioctlAsync } from "./libc";
+import { bare, ioctl, ioctlAsync } from "./libc";
 
 const BLKRRPART = 0x125f;
 const BLKFLSBUF = 0x1261;
@@ -53,12 +53,27 @@ export function diskSequence(device: OpenFile): number | null {
 /** All of the above, as bytes to compare. */
 export const BLOCK_FACTS_SIZE = 24;
 
-/** Takes them down. @throws KernelError ENOTTY or EINVAL before Linux 5.15, which has no sequence numbers */
-export function readBlockFacts(device: OpenFile, bytes: Buffer): void {
-  ioctl(device.fd, BLKGETDISKSEQ, bytes, ["BLKGETDISKSEQ", device.path]);
-  ioctl(device.fd, BLKGETSIZE64, bytes.subarray(8), ["BLKGETSIZE64", device.path]);
-  ioctl(device.fd, BLKSSZGET, bytes.subarray(16), ["BLKSSZGET", device.path]);
-  ioctl(device.fd, BLKROGET, bytes.subarray(20), ["BLKROGET", device.path]);
+/** Takes them down at once, always at the same place. */
+export class BlockFacts {
+  readonly #size: Buffer;
+  readonly #sectorSize: Buffer;
+  readonly #readOnly: Buffer;
+
+  constructor(readonly bytes: Buffer) {
+    this.#size = bytes.subarray(8);
+    this.#sectorSize = bytes.subarray(16);
+    this.#readOnly = bytes.subarray(20);
+  }
+
+  /** @returns false where that failed, as it does before Linux 5.15, which has no sequence numbers */
+  read(device: number): boolean {
+    return (
+      bare.ioctl(device, BLKGETDISKSEQ, this.bytes) === 0 &&
+      bare.ioctl(device, BLKGETSIZE64, this.#size) === 0 &&
+      bare.ioctl(device, BLKSSZGET, this.#sectorSize) === 0 &&
+      bare.ioctl(device, BLKROGET, this.#readOnly) === 0
+    );
+  }
 }
 
 export function decodeBlockFacts(bytes: Buffer) {

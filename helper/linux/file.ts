@@ -2,7 +2,7 @@ import { type BigIntStats, close, constants, fstat, fstatSync, fsync, open, open
 import { promisify } from "node:util";
 import { type Devnum, devnum } from "./devnum";
 import { asKernelError, errnoName, KernelError, withErrno } from "./errno";
-import { attempt, call, type Fd } from "./libc";
+import { attempt, bare, call, type Fd } from "./libc";
 import { mayWait } from "./thread";
 
 // What can take long goes by Node's own calls: they cost half of what koffi's asynchronous ones do.
@@ -121,7 +121,8 @@ withoutLinks.writeUInt32LE(RESOLVE_NO_SYMLINKS, 16);
  * that isn't in theirs. @throws KernelError ELOOP where there is one, ENOSYS before Linux 5.6
  */
 export function openWithoutLinks(path: string, flags: number): OpenFile {
-  withoutLinks.writeUInt32LE(flags | always, 0);
+  // What means nothing for a path alone, openat2 refuses.
+  withoutLinks.writeUInt32LE(flags & O_PATH ? flags | O_CLOEXEC : flags | always, 0);
   const args = [OPENAT2, AT_FDCWD, path, withoutLinks, OPEN_HOW_SIZE];
   return new OpenFile(call("openat2", args, ["openat2", path]) as Fd, path);
 }
@@ -149,6 +150,16 @@ export async function openDevice(path: string, flags: number): Promise<OpenFile>
     throw new KernelError("EINVAL", "open", path);
   }
   return await openAnything(path, flags);
+}
+
+/** As `openFile`, at once: for one that is read from only to ask what it is. @returns negative where that failed */
+export function openBriefly(folder: OpenFile, name: string): number {
+  return bare.openat(folder.fd, name, O_RDONLY | always, 0);
+}
+
+/** What `openBriefly` opened. */
+export function closeBriefly(fd: number): void {
+  bare.close(fd);
 }
 
 /** As `openDevice`, by a path that need not be text. */

@@ -1,6 +1,6 @@
 /* The loop driver's interface, <linux/loop.h>: numbers, structs and one function for each ioctl. */
 import type { OpenFile } from "./file";
-import { ioctl, ioctlAsync } from "./libc";
+import { bare, ioctl, ioctlAsync } from "./libc";
 
 const LOOP_SET_FD = 0x4c00;
 const LOOP_CLR_FD = 0x4c01;
@@ -105,13 +105,13 @@ const status = Buffer.alloc(LOOP_INFO_SIZE);
 
 /** The state of a bound device. @throws ENXIO where it isn't bound */
 export function getStatus(loop: OpenFile): LoopInfo {
-  readStatus(loop, status);
+  ioctl(loop.fd, LOOP_GET_STATUS64, status, ["LOOP_GET_STATUS64", loop.path]);
   return decodeLoopInfo(status);
 }
 
-/** As `getStatus`, as the bytes of a `struct loop_info64`. */
-export function readStatus(loop: OpenFile, bytes: Buffer): void {
-  ioctl(loop.fd, LOOP_GET_STATUS64, bytes, ["LOOP_GET_STATUS64", loop.path]);
+/** As `getStatus`, as the bytes of a `struct loop_info64`, at once. @returns false where that failed */
+export function readStatus(loop: number, bytes: Buffer): boolean {
+  return bare.ioctl(loop, LOOP_GET_STATUS64, bytes) === 0;
 }
 
 /** Binds and sets up in one go, since Linux 5.8. With partition scan it reads from the image. */

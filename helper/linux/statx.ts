@@ -1,57 +1,74 @@
 /* statx(2) by its bare call: Node's own takes several times as long, which is noticed where thousands are looked at. */
 import { type Devnum, deviceOf } from "./devnum";
-import { KernelError } from "./errno";
 import type { OpenFile } from "./file";
-import { call } from "./libc";
+import { bare } from "./libc";
 
-const systemCalls = { x64: 332, arm64: 291 } as const;
+// Other machines do without.
+const STATX = { x64: 332, arm64: 291 }[process.arch as string];
 
 // <linux/fcntl.h>, <linux/stat.h>
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_NO_AUTOMOUNT = 0x800;
 const AT_EMPTY_PATH = 0x1000;
+const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_BASIC_STATS = 0x7ff;
+const STATX_BTIME = 0x800;
+const STATX_MNT_ID = 0x1000;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
-/** `struct statx`, and where its fields stand: stx_mode, stx_ino, stx_size, stx_dev_major, stx_dev_minor. */
-const STATX_SIZE = 256;
-const at = { mode: 28, inode: 32, size: 40, major: 136, minor: 140 } as const;
+/** Where the fields of `struct statx` stand: stx_mode, stx_ino, …; `end` is behind stx_mnt_id. */
+const at = {
+  mode: 28,
+  inode: 32,
+  size: 40,
+  blocks: 48,
+  read: 64,
+  changed: 96,
+  major: 136,
+  minor: 140,
+  end: 152,
+} as const;
 
-/** Which file it is and how long, as bytes to compare. */
-export const IDENTITY_SIZE = 24;
-const answer = Buffer.alloc(STATX_SIZE);
+/** The whole struct. */
+export const STATX_SIZE = 256;
+/** What of it is to be compared: which file it is, where, how long, and when it was changed last. */
+export const FILE_FACTS_SIZE = at.end;
 
-/** Takes down the identity of a regular file. @returns false where it isn't one */
-export function readIdentity(file: OpenFile, identity: Buffer): boolean {
-  return take(file, AT_EMPTY_PATH, identity);
-}
-
-function take(file: OpenFile, flags: number, identity: Buffer): boolean {
-  const { arch } = process;
-  if (arch !== "x64" && arch !== "arm64") {
-    throw new KernelError("ENOSYS", "statx", arch);
+/**
+ * Takes down at once what is known of a regular file, but for when it was read last.
+ *
+ * @param name in the folder, and no link; empty for the open file itself
+ * @param more flags of <linux/fcntl.h>
+ * @returns false where there is none
+ */
+export function readFileFacts(folder: number, name: string, facts: Buffer, more = 0): boolean {
+  const flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | more;
+  const mask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
+  if (STATX === undefined || bare.statx(STATX, folder, name, flags, mask, facts) !== 0) {
+    return false;
   }
-  call("statx", [systemCalls[arch], file.fd, "", flags, STATX_BASIC_STATS, answer], ["statx", file.path]);
-  answer.copy(identity, 0, at.inode, at.size + 8);
-  answer.copy(identity, 16, at.major, at.minor + 4);
-  return (answer.readUInt16LE(at.mode) & S_IFMT) === S_IFREG;
+  facts.fill(0, at.read, at.read + 16);
+  return (facts.readUInt16LE(at.mode) & S_IFMT) === S_IFREG;
 }
 
-const AT_STATX_DONT_SYNC = 0x4000;
+const known = Buffer.alloc(STATX_SIZE);
 
 /** Which regular file it is, by what is known here without asking a server; the size in bytes. `undefined` for others. */
 export function knownIdentity(file: OpenFile): { dev: bigint; ino: bigint; size: number } | undefined {
-  const identity = Buffer.alloc(IDENTITY_SIZE);
-  if (!take(file, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, identity)) {
+  if (!readFileFacts(file.fd, "", known, AT_STATX_DONT_SYNC)) {
     return undefined;
   }
-  const { inode, size, devnum } = decodeIdentity(identity);
+  const { inode, size, devnum } = decodeFileFacts(known);
   return { dev: deviceOf(devnum as Devnum), ino: inode, size };
 }
 
-/** What `readIdentity` took down; the size in bytes. */
-export function decodeIdentity(identity: Buffer): { inode: bigint; size: number; devnum: string } {
+/** What `readFileFacts` took down; the size in bytes, the time of the last change in milliseconds since 1970. */
+export function decodeFileFacts(facts: Buffer) {
   return {
-    inode: identity.readBigUInt64LE(0),
-    size: Number(identity.readBigUInt64LE(8)),
-    devnum: `${identity.readUInt32LE(16)}:${identity.readUInt32LE(20)}`,
+    inode: facts.readBigUInt64LE(at.inode),
+    size: Number(facts.readBigUInt64LE(at.size)),
+    blocks: Number(facts.readBigUInt64LE(at.blocks)),
+    changed: Number(facts.readBigInt64LE(at.changed)) * 1000 + facts.readUInt32LE(at.changed + 8) / 1e6,
+    devnum: `${facts.readUInt32LE(at.major)}:${facts.readUInt32LE(at.minor)}`,
   };
 }

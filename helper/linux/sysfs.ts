@@ -76,6 +76,11 @@ export function list(path: string): string[] {
   }
 }
 
+/** The kernel's names of all disks and partitions. */
+export function allNames(): string[] {
+  return list("/sys/class/block");
+}
+
 // Those that stand on no hardware. What is in /sys/block are links to there, and more parts of a path take longer.
 const VIRTUAL = "/sys/devices/virtual/block";
 
@@ -129,13 +134,14 @@ export function holdersOf(folder: string): string[] {
 /**
  * As `holdersOf`, of all disks and partitions at once, by their kernel names: from the few that can be holders, rather
  * than from the many that they could stand on. Loop devices are no holders, whatever their images are.
+ *
+ * @param names of all disks
  */
-export function allHolders(): ReadonlyMap<string, string[]> {
+export function allHolders(names: readonly string[]): ReadonlyMap<string, string[]> {
   const holders = new Map<string, string[]>();
-  for (const name of list("/sys/block").filter((name) => !name.startsWith("loop"))) {
-    const node = nodeOf(name);
+  for (const name of names.filter((name) => !name.startsWith("loop"))) {
     for (const below of list(`${diskFolder(name)}/slaves`)) {
-      holders.set(below, [...(holders.get(below) ?? []), node].sort());
+      holders.set(below, [...(holders.get(below) ?? []), nodeOf(name)].sort());
     }
   }
   return holders;

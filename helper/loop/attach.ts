@@ -71,7 +71,7 @@ export async function attach(wish: Wish, caller: Caller, work: Work, describe: D
 
   using image = wish.inMemory ? await copyToMemory(file, wish.path, size, work) : undefined;
   const local = !block && isLocal(file);
-  const blank = local && !image && isAllHole(stat);
+  const blank = local && !image && isAllHole(file);
   const wished: Setup = {
     file: image ?? file,
     blank,

@@ -1,16 +1,16 @@
 /*
  * A glance at a device that was described before: whether all that was said of it still holds. The kernel is asked for
- * everything again, and the image is looked into again. What is spared is to put it into words, and to ask /sys for the
- * image's path, which takes longer than all the rest. For a thread that may wait.
+ * everything again. What is spared is to put it into words, and to ask /sys for the image's path, which takes longer
+ * than all the rest. For a thread that may wait.
  */
 import { isDeepStrictEqual } from "node:util";
 import { isHole } from "../content/hole";
 import { type ProbeRange, probe, tableFaults } from "../content/probe";
-import { BLOCK_FACTS_SIZE, decodeBlockFacts, readBlockFacts } from "../linux/block";
+import { BLOCK_FACTS_SIZE, BlockFacts, decodeBlockFacts } from "../linux/block";
 import { isUncached } from "../linux/cachestat";
 import { type Devnum, devnum } from "../linux/devnum";
 import { KernelError } from "../linux/errno";
-import { O_RDONLY, type OpenFile, openFile, openWithoutLinks } from "../linux/file";
+import { closeBriefly, O_PATH, O_RDONLY, type OpenFile, openBriefly, openFile, openWithoutLinks } from "../linux/file";
 import {
   decodeLoopInfo,
   LO_FLAGS_AUTOCLEAR,
@@ -19,8 +19,7 @@ import {
   LOOP_INFO_SIZE,
   readStatus,
 } from "../linux/loop";
-import { decodeIdentity, IDENTITY_SIZE, readIdentity } from "../linux/statx";
-import { diskFolder } from "../linux/sysfs";
+import { decodeFileFacts, FILE_FACTS_SIZE, readFileFacts, STATX_SIZE } from "../linux/statx";
 import type { Attachment } from "../owners";
 import { Problem } from "../problem";
 import type { Content, LoopDevice } from "../protocol";
@@ -29,23 +28,76 @@ import type { Content, LoopDevice } from "../protocol";
 export interface Described {
   /** The description, in UTF-8. */
   json: Buffer;
-  /** What the kernel said of it then. */
+  /** Its name in /dev. */
+  disk: string;
+  /** What the kernel said of it and of its image when it was looked at last. */
   facts: Buffer;
+  /** Whether its image was a single hole then, and will be as long as the facts are the same. */
+  isBlank: boolean;
   attachment: Attachment;
   devnum: Devnum;
-  /** Its folder in /sys. */
-  folder: string;
   setUpBy: LoopDevice["setUpBy"];
-  image: string;
+  image: { folder: string; name: string };
   range: Required<ProbeRange>;
   content: Content;
 }
 
-// What a glance takes down, each time at the same place.
-const scratch = Buffer.alloc(LOOP_INFO_SIZE + BLOCK_FACTS_SIZE + IDENTITY_SIZE);
-const status = scratch.subarray(0, LOOP_INFO_SIZE);
-const block = scratch.subarray(LOOP_INFO_SIZE, LOOP_INFO_SIZE + BLOCK_FACTS_SIZE);
-const identity = scratch.subarray(LOOP_INFO_SIZE + BLOCK_FACTS_SIZE);
+// What a glance takes down, each time at the same place: of the device, and behind it of the image.
+const DEVICE_FACTS_SIZE = LOOP_INFO_SIZE + BLOCK_FACTS_SIZE;
+const FACTS_SIZE = DEVICE_FACTS_SIZE + FILE_FACTS_SIZE;
+const now = Buffer.alloc(DEVICE_FACTS_SIZE + STATX_SIZE);
+const status = now.subarray(0, LOOP_INFO_SIZE);
+const block = new BlockFacts(now.subarray(LOOP_INFO_SIZE, DEVICE_FACTS_SIZE));
+const file = now.subarray(DEVICE_FACTS_SIZE);
+const compared = now.subarray(0, FACTS_SIZE);
+
+/**
+ * How long before a look a file must have been changed for its time to tell of every later change, as far as clocks go:
+ * several of the ticks in which some kernels count. In milliseconds.
+ */
+const TICKS = 100;
+
+/** Glances at one device after the other. */
+export class Glances implements Disposable {
+  readonly #nodes = openFile("/dev", O_PATH);
+  #folder: OpenFile | undefined;
+
+  /**
+   * Whether a device whose image was blank is still just as described; partitions, mounts and what stands on it left
+   * aside. The image isn't opened: that nothing was written to it is told by its time, and that there is nothing by the
+   * blocks that it takes. Either alone would not do: a file's time is set some time before what is written is there,
+   * and ext4 counts a block as none for a moment while it is written back for the first time.
+   */
+  isUntouched({ disk, isBlank, image, facts }: Described): boolean {
+    const folder = isBlank && this.#enter(image.folder);
+    const loop = folder ? openBriefly(this.#nodes, disk) : -1;
+    if (!folder || loop < 0) {
+      return false;
+    }
+    const complete = readDevice(loop) && readFileFacts(folder.fd, image.name, file);
+    closeBriefly(loop);
+    return complete && facts.equals(compared);
+  }
+
+  // Most images stand in the same few folders. One at a time, so that there are never too many open.
+  #enter(folder: string): OpenFile | undefined {
+    if (this.#folder?.path !== folder) {
+      this.#folder?.[Symbol.dispose]();
+      this.#folder = undefined;
+      try {
+        this.#folder = openWithoutLinks(folder, O_PATH);
+      } catch (error) {
+        return notNow(error);
+      }
+    }
+    return this.#folder;
+  }
+
+  [Symbol.dispose](): void {
+    this.#nodes[Symbol.dispose]();
+    this.#folder?.[Symbol.dispose]();
+  }
+}
 
 /** What glances at a device need; `undefined` for one of which more is to be told than they can see. */
 export function describedNow(device: LoopDevice): Described | undefined {
@@ -63,32 +115,41 @@ export function describedNow(device: LoopDevice): Described | undefined {
 }
 
 function described(whole: LoopDevice): Described {
-  const { device, number, devnum, diskSequence, backingFile, backingInode, backingDevnum } = whole;
+  const { device, devnum, diskSequence, backingFile, backingInode, backingDevnum } = whole;
   const { offset, size, sectorSize, content, setUpBy } = whole;
+  const end = backingFile.lastIndexOf("/");
   return {
-    json: Buffer.from(JSON.stringify(whole)),
-    facts: Buffer.from(scratch),
+    json: kept(Buffer.from(JSON.stringify(whole))),
+    disk: device.slice("/dev/".length),
+    facts: kept(compared),
+    isBlank: false,
     attachment: { device, diskSequence, backingInode, backingDevnum },
     devnum: devnum as Devnum,
-    folder: diskFolder(`loop${number}`),
     setUpBy,
-    image: backingFile,
+    image: { folder: backingFile.slice(0, end) || "/", name: backingFile.slice(end + 1) },
     range: { offset, size, sectorSize },
     content,
   };
 }
 
+// A copy by itself. Short ones share their memory with whatever is made at about the same time, and hold it all.
+function kept(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
 /** Whether the device that the facts are of is the one that was described. */
 function agrees(device: LoopDevice): boolean {
   const info = decodeLoopInfo(status);
-  const file = decodeIdentity(identity);
+  const image = decodeFileFacts(file);
   const { offset, sizeLimit, diskSequence, size, sectorSize, readOnly, reference } = device;
   return (
     info.number === device.number &&
-    info.inode === file.inode &&
+    info.inode === image.inode &&
     Number(info.inode) === device.backingInode &&
-    devnum(info.device) === file.devnum &&
-    file.devnum === device.backingDevnum &&
+    devnum(info.device) === image.devnum &&
+    image.devnum === device.backingDevnum &&
     !device.backingFileDeleted &&
     ((info.flags & LO_FLAGS_AUTOCLEAR) !== 0) === device.autoclear &&
     ((info.flags & LO_FLAGS_PARTSCAN) !== 0) === device.partitionScan &&
@@ -96,24 +157,32 @@ function agrees(device: LoopDevice): boolean {
     Number(info.offset) === offset &&
     Number(info.sizeLimit) === sizeLimit &&
     info.reference === reference &&
-    isDeepStrictEqual(decodeBlockFacts(block), { diskSequence, size, sectorSize, readOnly })
+    isDeepStrictEqual(decodeBlockFacts(block.bytes), { diskSequence, size, sectorSize, readOnly })
   );
 }
 
-/** Whether a device is still just as described; partitions, mounts and what stands on it left aside. */
-export async function isAsDescribed({ attachment, facts, image, range, content }: Described): Promise<boolean> {
+/** As `Glances.isUntouched`, of any device, with a look into its image. */
+export async function isAsDescribed(known: Described): Promise<boolean> {
+  const { attachment, facts, image, range, content } = known;
   try {
     using loop = openFile(attachment.device, O_RDONLY);
-    using file = openImage(loop, image);
-    if (!file || !scratch.equals(facts)) {
+    using opened = openImage(loop, `${image.folder}/${image.name}`);
+    if (!opened || facts.compare(now, 0, DEVICE_FACTS_SIZE, 0, DEVICE_FACTS_SIZE) !== 0) {
       return false;
     }
-    const { offset, size } = range;
-    const present = Math.min(size, decodeIdentity(identity).size - offset);
-    if (present > 0 && isHole(file, offset, present)) {
+    const { inode, devnum, size, blocks, changed } = decodeFileFacts(file);
+    const before = decodeFileFacts(facts.subarray(DEVICE_FACTS_SIZE));
+    if (inode !== before.inode || devnum !== before.devnum || size !== before.size) {
+      return false;
+    }
+    compared.copy(facts);
+    const present = Math.min(range.size, size - range.offset);
+    if (present > 0 && isHole(opened, range.offset, present)) {
+      known.isBlank = blocks === 0 && Date.now() - changed > TICKS;
       return content.kind === "empty";
     }
-    const found = await probe(file, range);
+    known.isBlank = false;
+    const found = await probe(opened, range);
     return isDeepStrictEqual(found.content, content) && Object.keys(tableFaults(found.table)).length === 0;
   } catch (error) {
     return notNow(error) ?? false;
@@ -127,20 +196,23 @@ function notNow(error: unknown): undefined {
   }
 }
 
+/** What is said of the device as such. @returns false where it failed, or the kernel has something of it in memory */
+function readDevice(loop: number): boolean {
+  return readStatus(loop, status) && block.read(loop) && isUncached(loop);
+}
+
 /**
  * Takes down the facts, and opens the image to be read instead of the device; `undefined` where that would not be the
- * same, as the kernel has something of the device in memory.
+ * same.
  */
 function openImage(loop: OpenFile, path: string): OpenFile | undefined {
-  readStatus(loop, status);
-  readBlockFacts(loop, block);
-  if (!isUncached(loop)) {
+  if (!readDevice(loop.fd)) {
     return undefined;
   }
   const image = openWithoutLinks(path, O_RDONLY);
   let isRegular = false;
   try {
-    isRegular = readIdentity(image, identity);
+    isRegular = readFileFacts(image.fd, "", file);
     return isRegular ? image : undefined;
   } finally {
     if (!isRegular) {

@@ -34,7 +34,7 @@ export function noteCleared(disk: string): void {
  * @param loop open, and flushed
  */
 export function isLight(disk: string, loop: OpenFile, sequence: number | null): boolean {
-  if (!marksOnly || sequence === null || local.get(disk) !== sequence || !isUncached(loop)) {
+  if (!marksOnly || sequence === null || local.get(disk) !== sequence || !isUncached(loop.fd)) {
     return false;
   }
   const shown = imageShown(disk);

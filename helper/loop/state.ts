@@ -11,9 +11,9 @@ import type { LoopDevice } from "../protocol";
 /** A loop device without what is on it and around it. */
 export type LoopState = Omit<LoopDevice, "content" | "partitions" | "mounts" | "holders"> & { devnum: Devnum };
 
-/** The kernel's names of all loop devices, bound or not, by number. */
-export function loopDisks(): string[] {
-  const numbers = list("/sys/block").flatMap((name) => /^loop(\d+)$/.exec(name)?.[1] ?? []);
+/** Those of the kernel's names that are of loop devices, bound or not, by number. */
+export function loopDisks(names = list("/sys/block")): string[] {
+  const numbers = names.flatMap((name) => /^loop(\d+)$/.exec(name)?.[1] ?? []);
   return numbers
     .map(Number)
     .sort((a, b) => a - b)

@@ -5,7 +5,7 @@ import { TestHelper } from "../helper";
 import type { Workshop } from "../images";
 import { ManyDevices } from "./many";
 import { sideBySide, summarise } from "./measure";
-import { bareNode, memoryOf } from "./memory";
+import { besideBareNode } from "./memory";
 import { spawned } from "./peers";
 import type { Row } from "./table";
 
@@ -43,7 +43,7 @@ export async function listMany(place: Workshop): Promise<Row[]> {
   });
   const ours = summarise(helperSide.slice(1));
   const what = `devices/list of ${DEVICES} loop devices`;
-  const memory = memoryOf(helper.process.pid);
+  const memory = await besideBareNode(helper.process.pid);
   return [
     {
       what: `${what}, helper's side`,
@@ -61,10 +61,9 @@ export async function listMany(place: Workshop): Promise<Row[]> {
     },
     {
       what: `helper's memory (PSS) with ${DEVICES} devices`,
-      ours: memory,
+      ...memory,
       unit: "MiB",
       against: "bare node",
-      theirs: await bareNode(),
       aim: { more: 24 },
     },
   ];

@@ -1,6 +1,6 @@
 /*
  * The helper's memory: its proportional set size, which counts what several processes share (the program itself) to
- * each by its part, and so grows for nobody when another node is started.
+ * each by its part. That part is the smaller the more of them run, so both are measured while both do.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,17 +10,17 @@ import type { Measured } from "./measure";
 import type { Row } from "./table";
 
 /** In MiB. */
-export function memoryOf(pid: number | undefined): Measured {
+function memoryOf(pid: number | undefined): Measured {
   const pss = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1];
   const size = Number(pss) / 1024;
   return { median: size, p99: size };
 }
 
-/** The memory of a node that does nothing but wait for its stdin to end. */
-export async function bareNode(): Promise<Measured> {
+/** A process's memory, and that of a node that does nothing but wait for its stdin to end. */
+export async function besideBareNode(pid: number | undefined): Promise<{ ours: Measured; theirs: Measured }> {
   const child = spawn(process.execPath, ["-e", "process.stdin.resume(); console.log()"]);
   await once(child.stdout, "data");
-  const memory = memoryOf(child.pid);
+  const memory = { ours: memoryOf(pid), theirs: memoryOf(child.pid) };
   const gone = once(child, "exit");
   child.stdin.end();
   await gone;
@@ -32,7 +32,6 @@ export async function idleMemory(): Promise<Row> {
   await using helper = await TestHelper.start();
   await helper.request("helper/info", {});
   await helper.request("devices/list", {});
-  const ours = memoryOf(helper.process.pid);
-  const theirs = await bareNode();
-  return { what: "helper's memory (PSS), idle", ours, unit: "MiB", against: "bare node", theirs, aim: { more: 12 } };
+  const measured = await besideBareNode(helper.process.pid);
+  return { what: "helper's memory (PSS), idle", ...measured, unit: "MiB", against: "bare node", aim: { more: 12 } };
 }
