@@ -11,7 +11,7 @@ const closeAsync = promisify(close);
 const fstatAsync = promisify(fstat);
 const fsyncAsync = promisify(fsync);
 
-const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOCTTY, O_EXCL, O_DIRECT } = constants;
+const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOCTTY, O_NOFOLLOW, O_EXCL, O_DIRECT } = constants;
 // Not among Node's constants; the same numbers on x86 and ARM (<asm-generic/fcntl.h>).
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
@@ -154,7 +154,7 @@ export async function openDevice(path: string, flags: number): Promise<OpenFile>
 
 /** As `openFile`, at once: for one that is read from only to ask what it is. @returns negative where that failed */
 export function openBriefly(folder: OpenFile, name: string): number {
-  return bare.openat(folder.fd, name, O_RDONLY | always, 0);
+  return bare.openat(folder.fd, name, O_RDONLY | O_NOFOLLOW | always, 0);
 }
 
 /** What `openBriefly` opened. */

@@ -23,7 +23,6 @@ const at = {
   size: 40,
   blocks: 48,
   read: 64,
-  changed: 96,
   major: 136,
   minor: 140,
   end: 152,
@@ -62,13 +61,12 @@ export function knownIdentity(file: OpenFile): { dev: bigint; ino: bigint; size:
   return { dev: deviceOf(devnum as Devnum), ino: inode, size };
 }
 
-/** What `readFileFacts` took down; the size in bytes, the time of the last change in milliseconds since 1970. */
+/** What `readFileFacts` took down; the size in bytes. */
 export function decodeFileFacts(facts: Buffer) {
   return {
     inode: facts.readBigUInt64LE(at.inode),
     size: Number(facts.readBigUInt64LE(at.size)),
     blocks: Number(facts.readBigUInt64LE(at.blocks)),
-    changed: Number(facts.readBigInt64LE(at.changed)) * 1000 + facts.readUInt32LE(at.changed + 8) / 1e6,
     devnum: `${facts.readUInt32LE(at.major)}:${facts.readUInt32LE(at.minor)}`,
   };
 }

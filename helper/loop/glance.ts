@@ -32,7 +32,7 @@ export interface Described {
   disk: string;
   /** What the kernel said of it and of its image when it was looked at last. */
   facts: Buffer;
-  /** Whether its image was a single hole then, and will be as long as the facts are the same. */
+  /** Whether its image is on a local file system and was a single hole then. */
   isBlank: boolean;
   attachment: Attachment;
   devnum: Devnum;
@@ -51,12 +51,6 @@ const block = new BlockFacts(now.subarray(LOOP_INFO_SIZE, DEVICE_FACTS_SIZE));
 const file = now.subarray(DEVICE_FACTS_SIZE);
 const compared = now.subarray(0, FACTS_SIZE);
 
-/**
- * How long before a look a file must have been changed for its time to tell of every later change, as far as clocks go:
- * several of the ticks in which some kernels count. In milliseconds.
- */
-const TICKS = 100;
-
 /** Glances at one device after the other. */
 export class Glances implements Disposable {
   readonly #nodes = openFile("/dev", O_PATH);
@@ -64,19 +58,17 @@ export class Glances implements Disposable {
 
   /**
    * Whether a device whose image was blank is still just as described; partitions, mounts and what stands on it left
-   * aside. The image isn't opened: that nothing was written to it is told by its time, and that there is nothing by the
-   * blocks that it takes. Either alone would not do: a file's time is set some time before what is written is there,
-   * and ext4 counts a block as none for a moment while it is written back for the first time.
+   * aside. That there is nothing in the image is told by the blocks that it takes and by what is in memory of it: see
+   * `isAllHole`. Its times would not do: they are set some time before what is written is there.
    */
   isUntouched({ disk, isBlank, image, facts }: Described): boolean {
-    const folder = isBlank && this.#enter(image.folder);
-    const loop = folder ? openBriefly(this.#nodes, disk) : -1;
-    if (!folder || loop < 0) {
-      return false;
-    }
-    const complete = readDevice(loop) && readFileFacts(folder.fd, image.name, file);
-    closeBriefly(loop);
-    return complete && facts.equals(compared);
+    const folder = isBlank ? this.#enter(image.folder) : undefined;
+    return (
+      folder !== undefined &&
+      briefly(this.#nodes, disk, readDevice) &&
+      briefly(folder, image.name, readUncached) &&
+      facts.equals(compared)
+    );
   }
 
   // Most images stand in the same few folders. One at a time, so that there are never too many open.
@@ -170,7 +162,7 @@ export async function isAsDescribed(known: Described): Promise<boolean> {
     if (!opened || facts.compare(now, 0, DEVICE_FACTS_SIZE, 0, DEVICE_FACTS_SIZE) !== 0) {
       return false;
     }
-    const { inode, devnum, size, blocks, changed } = decodeFileFacts(file);
+    const { inode, devnum, size, blocks } = decodeFileFacts(file);
     const before = decodeFileFacts(facts.subarray(DEVICE_FACTS_SIZE));
     if (inode !== before.inode || devnum !== before.devnum || size !== before.size) {
       return false;
@@ -178,7 +170,7 @@ export async function isAsDescribed(known: Described): Promise<boolean> {
     compared.copy(facts);
     const present = Math.min(range.size, size - range.offset);
     if (present > 0 && isHole(opened, range.offset, present)) {
-      known.isBlank = blocks === 0 && Date.now() - changed > TICKS;
+      known.isBlank = blocks === 0;
       return content.kind === "empty";
     }
     known.isBlank = false;
@@ -199,6 +191,22 @@ function notNow(error: unknown): undefined {
 /** What is said of the device as such. @returns false where it failed, or the kernel has something of it in memory */
 function readDevice(loop: number): boolean {
   return readStatus(loop, status) && block.read(loop) && isUncached(loop);
+}
+
+/** What is said of an image. @returns false where the kernel has something of it in memory */
+function readUncached(image: number): boolean {
+  return isUncached(image) && readFileFacts(image, "", file);
+}
+
+/** Opens a file for as long as it is looked at. @returns false where it can't be, or the look says so */
+function briefly(folder: OpenFile, name: string, look: (fd: number) => boolean): boolean {
+  const fd = openBriefly(folder, name);
+  if (fd < 0) {
+    return false;
+  }
+  const seen = look(fd);
+  closeBriefly(fd);
+  return seen;
 }
 
 /**
