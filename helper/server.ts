@@ -164,10 +164,10 @@ function handlersFor(
       sweepAfter(caller, work, wish.whenBusy === "unmount", () => mapper["mapper/remove"](wish, work)),
     "helper/info": async () => info(caller),
     "devices/list": () => listing.list(),
-    "image/inspect": async (wish) => {
+    "image/inspect": async (wish, { signal }) => {
       const image = openImage(caller, wish.path, true);
       using _file = image.file;
-      return await inspectImage(image, wish);
+      return await inspectImage(image, wish, signal);
     },
     "loop/attach": (wish, work) => attach(wish, caller, work, describeLoop),
     "loop/detach": (wish, work) =>

@@ -54,6 +54,11 @@ function looksLikeHeader(bytes: Buffer): boolean {
  * @throws Problem invalid where there is more than one header, as after a conversion that left the old one behind
  */
 export function probeSectorSize(file: OpenFile, offset: number): number {
+  return sectorSizeOfGpt(file, offset) ?? 512;
+}
+
+/** As `probeSectorSize`; `undefined` where there is no GPT. */
+export function sectorSizeOfGpt(file: OpenFile, offset: number): number | undefined {
   const start = readAtOnce(file, offset, 4096 + HEADER_SIZE);
   const found = [512, 1024, 2048, 4096].filter((size) => looksLikeHeader(start.subarray(size)));
   if (found.length > 1) {
@@ -62,24 +67,32 @@ export function probeSectorSize(file: OpenFile, offset: number): number {
       `${file.path} has partition tables for sectors of ${found.join(" and ")} bytes. Say which sector size to use.`,
     );
   }
-  return found[0] ?? 512;
+  return found[0];
 }
 
 /**
  * Looks at both copies of a GPT, checksums included.
  *
  * @param range bytes; the disk's start and size within the file
+ * @param inMemory whether libblkid has just read the primary
  * @throws KernelError where the file can't be read
  */
 export async function gptFaults(
   file: OpenFile,
   range: { offset: number; size: number; sectorSize: number },
+  inMemory: boolean,
 ): Promise<GptFaults> {
   const lastLba = Math.floor(range.size / range.sectorSize) - 1;
-  // libblkid has just read it: it is still in memory.
-  const primary = await readCopy(range, 1, (position, length) => readAtOnce(file, position, length));
+  const readPrimary: Reader = inMemory
+    ? (position, length) => readAtOnce(file, position, length)
+    : readerAround(file, { after: USUAL_ENTRY_BYTES });
+  const primary = await readCopy(range, 1, readPrimary);
   // The backup is where the primary says, which is not the end of an image that has grown since.
-  const backup = await readCopy(range, primary?.sound ? primary.otherLba : lastLba, readerBackwards(file));
+  const backup = await readCopy(
+    range,
+    primary?.sound ? primary.otherLba : lastLba,
+    readerAround(file, { before: USUAL_ENTRY_BYTES }),
+  );
   const tableSize = primary ? (primary.otherLba + 1) * range.sectorSize : 0;
   const cutShort = tableSize > range.size && Number.isSafeInteger(tableSize) ? { tableSize } : {};
   if (primary?.sound && backup?.sound) {
@@ -90,14 +103,14 @@ export async function gptFaults(
 
 type Reader = (position: number, length: number) => Buffer | Promise<Buffer>;
 
-/** Reads at once what everybody has before a backup's header: its entries. */
-function readerBackwards(file: OpenFile): Reader {
+/** Reads with a header what everybody has next to it: its entries. */
+function readerAround(file: OpenFile, { before = 0, after = 0 }): Reader {
   let start = 0;
   let bytes: Buffer = Buffer.alloc(0);
   return async (position, length) => {
     if (position < start || position + length > start + bytes.length) {
-      start = Math.max(0, position - USUAL_ENTRY_BYTES);
-      bytes = await readAt(file, start, position + length - start);
+      start = Math.max(0, position - before);
+      bytes = await readAt(file, start, position + length + after - start);
     }
     return bytes.subarray(position - start, position - start + length);
   };

@@ -3,8 +3,9 @@ import type { OpenedImage } from "../caller";
 import { sectorSize as deviceSectorSize } from "../linux/block";
 import { Problem } from "../problem";
 import type { Content, Partition } from "../protocol";
-import { type GptFaults, probeSectorSize } from "./gpt";
-import { contentAt, probe, tableFaults } from "./probe";
+import { type GptFaults, sectorSizeOfGpt } from "./gpt";
+import { contentsAt } from "./parts";
+import { probe, tableFaults, unknownContent } from "./probe";
 import { sizeOf } from "./read";
 
 export interface Inspected extends GptFaults {
@@ -25,33 +26,35 @@ const MOST_PARTITIONS = 256;
  * @param sectorSize bytes; "probe" for that of the image's GPT
  * @throws Problem invalid where the offset is past the image's end, unsupported where libblkid is missing
  * @throws KernelError where the image can't be read
+ * @throws Cancelled
  */
 export async function inspectImage(
   { file, stat }: Pick<OpenedImage, "file" | "stat">,
   { offset, sectorSize }: { offset: number; sectorSize: number | "probe" },
+  signal: AbortSignal,
 ): Promise<Inspected> {
   const whole = sizeOf(file, stat);
   if (offset > whole) {
     throw new Problem("invalid", `The offset ${offset} is past the end of ${file.path}, which has ${whole} bytes.`);
   }
   const size = whole - offset;
-  const sectors =
-    sectorSize !== "probe" ? sectorSize : stat.isBlockDevice() ? deviceSectorSize(file) : probeSectorSize(file, offset);
-  const { content, table } = await probe(file, { offset, size, sectorSize: sectors });
-  const partitions: Partition[] = [];
-  for (const { number, start, size, type, uuid, name } of (table?.partitions ?? []).slice(0, MOST_PARTITIONS)) {
-    partitions.push({
-      device: "",
-      number,
-      start,
-      size,
-      type,
-      uuid,
-      name,
-      content: await contentAt(file, { offset: offset + start, size, sectorSize: sectors }),
-      mounts: [],
-      holders: [],
-    });
-  }
+  const gpt = sectorSize === "probe" && !stat.isBlockDevice() ? sectorSizeOfGpt(file, offset) : undefined;
+  const sectors = sectorSize !== "probe" ? sectorSize : stat.isBlockDevice() ? deviceSectorSize(file) : (gpt ?? 512);
+  const { content, table } = await probe(file, { offset, size, sectorSize: sectors }, gpt !== undefined);
+  const found = (table?.partitions ?? []).slice(0, MOST_PARTITIONS);
+  const parts = found.map(({ start, size }) => ({ offset: offset + start, size, sectorSize: sectors }));
+  const contents = await contentsAt(file, parts, signal);
+  const partitions = found.map(({ number, start, size, type, uuid, name }, index) => ({
+    device: "",
+    number,
+    start,
+    size,
+    type,
+    uuid,
+    name,
+    content: contents[index] ?? unknownContent,
+    mounts: [],
+    holders: [],
+  }));
   return { size, content, partitions, ...tableFaults(table) };
 }

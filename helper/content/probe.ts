@@ -44,10 +44,15 @@ const ambivalentContent: Content = { kind: "other", type: "ambivalent", label: "
  *
  * A range that reaches past the end of the file is probed as far as there is something.
  *
+ * @param beginsLikeGpt whether there is a GPT's header: both its copies are then looked at while libblkid reads
  * @throws Problem unsupported where libblkid isn't installed
  * @throws KernelError where the file can't be read
  */
-export async function probe(file: OpenFile, { offset, size, sectorSize = 512 }: ProbeRange): Promise<Probed> {
+export async function probe(
+  file: OpenFile,
+  { offset, size, sectorSize = 512 }: ProbeRange,
+  beginsLikeGpt = false,
+): Promise<Probed> {
   const stat = file.stat();
   const present = Math.min(size, sizeOf(file, stat) - offset);
   if (present <= 0) {
@@ -57,8 +62,10 @@ export async function probe(file: OpenFile, { offset, size, sectorSize = 512 }: 
     return { content: noContent, table: undefined };
   }
   const range = { offset, size: present, sectorSize };
-  const found = await search(file, range);
-  const table: PartitionTable | undefined = found.table && (await examined(file, range, found.table));
+  const faults = beginsLikeGpt ? gptFaults(file, range, false) : undefined;
+  // Whoever gave us the file may close it as soon as we fail.
+  const found = await search(file, range).finally(() => faults?.catch(() => {}));
+  const table: PartitionTable | undefined = found.table && (await examined(file, range, found.table, faults));
   if (found.superblock) {
     const fullSize = sizeBySuperblock(file, offset, found.superblock.type);
     return { content: { ...contentOf(found.superblock), ...(fullSize > present && { fullSize }) }, table };
@@ -103,10 +110,15 @@ async function search(file: OpenFile, range: Required<ProbeRange>): Promise<Blki
   }
 }
 
-async function examined(file: OpenFile, range: Required<ProbeRange>, table: FoundTable): Promise<PartitionTable> {
+async function examined(
+  file: OpenFile,
+  range: Required<ProbeRange>,
+  table: FoundTable,
+  begun: Promise<GptFaults> | undefined,
+): Promise<PartitionTable> {
   // libblkid's word for a protective MBR whose GPT it could not use.
   if (table.type === "gpt" || table.type === "PMBR") {
-    const faults = await gptFaults(file, range);
+    const faults = await (begun ?? gptFaults(file, range, true));
     return { ...table, ...faults, type: faults.damaged ? "gpt" : table.type };
   }
   const tableSize = table.type === "dos" ? Math.max(0, ...table.partitions.map(({ start, size }) => start + size)) : 0;

@@ -25,38 +25,41 @@ const AMBIVALENT = -2;
 // The unit of libblkid's partition offsets, whatever the device's own sectors are.
 const BLKID_SECTOR = 512;
 
+// Pointers are numbers: koffi's objects for them would be most of what a probe leaves to the garbage collector.
 function declareFunctions() {
   const library = koffi.load(LIBRARY);
   return {
-    blkid_new_probe: library.func("void *blkid_new_probe(void)"),
-    blkid_free_probe: library.func("void blkid_free_probe(void *probe)"),
-    blkid_reset_probe: library.func("void blkid_reset_probe(void *probe)"),
+    blkid_new_probe: library.func("uintptr_t blkid_new_probe(void)"),
+    blkid_free_probe: library.func("void blkid_free_probe(uintptr_t probe)"),
+    blkid_reset_probe: library.func("void blkid_reset_probe(uintptr_t probe)"),
     blkid_probe_set_device: library.func(
-      "int blkid_probe_set_device(void *probe, int fd, int64_t offset, int64_t size)",
+      "int blkid_probe_set_device(uintptr_t probe, int fd, int64_t offset, int64_t size)",
     ),
-    blkid_probe_set_sectorsize: library.func("int blkid_probe_set_sectorsize(void *probe, unsigned int size)"),
-    blkid_probe_enable_superblocks: library.func("int blkid_probe_enable_superblocks(void *probe, int enable)"),
-    blkid_probe_set_superblocks_flags: library.func("int blkid_probe_set_superblocks_flags(void *probe, int flags)"),
-    blkid_probe_enable_partitions: library.func("int blkid_probe_enable_partitions(void *probe, int enable)"),
-    blkid_do_safeprobe: library.func("int blkid_do_safeprobe(void *probe)"),
+    blkid_probe_set_sectorsize: library.func("int blkid_probe_set_sectorsize(uintptr_t probe, unsigned int size)"),
+    blkid_probe_enable_superblocks: library.func("int blkid_probe_enable_superblocks(uintptr_t probe, int enable)"),
+    blkid_probe_set_superblocks_flags: library.func(
+      "int blkid_probe_set_superblocks_flags(uintptr_t probe, int flags)",
+    ),
+    blkid_probe_enable_partitions: library.func("int blkid_probe_enable_partitions(uintptr_t probe, int enable)"),
+    blkid_do_safeprobe: library.func("int blkid_do_safeprobe(uintptr_t probe)"),
     blkid_probe_lookup_value: library.func(
-      "int blkid_probe_lookup_value(void *probe, const char *name, _Out_ const char **data, _Out_ size_t *length)",
+      "int blkid_probe_lookup_value(uintptr_t probe, const char *name, _Out_ const char **data, _Out_ size_t *length)",
     ),
-    blkid_probe_get_partitions: library.func("void *blkid_probe_get_partitions(void *probe)"),
-    blkid_partlist_numof_partitions: library.func("int blkid_partlist_numof_partitions(void *list)"),
-    blkid_partlist_get_partition: library.func("void *blkid_partlist_get_partition(void *list, int index)"),
-    blkid_partlist_get_table: library.func("void *blkid_partlist_get_table(void *list)"),
-    blkid_parttable_get_type: library.func("const char *blkid_parttable_get_type(void *table)"),
-    blkid_parttable_get_id: library.func("const char *blkid_parttable_get_id(void *table)"),
-    blkid_partition_get_partno: library.func("int blkid_partition_get_partno(void *partition)"),
-    blkid_partition_get_start: library.func("int64_t blkid_partition_get_start(void *partition)"),
-    blkid_partition_get_size: library.func("int64_t blkid_partition_get_size(void *partition)"),
-    blkid_partition_get_type: library.func("int blkid_partition_get_type(void *partition)"),
-    blkid_partition_get_type_string: library.func("const char *blkid_partition_get_type_string(void *partition)"),
-    blkid_partition_get_uuid: library.func("const char *blkid_partition_get_uuid(void *partition)"),
-    blkid_partition_get_name: library.func("const char *blkid_partition_get_name(void *partition)"),
-    blkid_partition_is_extended: library.func("int blkid_partition_is_extended(void *partition)"),
-    blkid_partition_is_logical: library.func("int blkid_partition_is_logical(void *partition)"),
+    blkid_probe_get_partitions: library.func("uintptr_t blkid_probe_get_partitions(uintptr_t probe)"),
+    blkid_partlist_numof_partitions: library.func("int blkid_partlist_numof_partitions(uintptr_t list)"),
+    blkid_partlist_get_partition: library.func("uintptr_t blkid_partlist_get_partition(uintptr_t list, int index)"),
+    blkid_partlist_get_table: library.func("uintptr_t blkid_partlist_get_table(uintptr_t list)"),
+    blkid_parttable_get_type: library.func("const char *blkid_parttable_get_type(uintptr_t table)"),
+    blkid_parttable_get_id: library.func("const char *blkid_parttable_get_id(uintptr_t table)"),
+    blkid_partition_get_partno: library.func("int blkid_partition_get_partno(uintptr_t partition)"),
+    blkid_partition_get_start: library.func("int64_t blkid_partition_get_start(uintptr_t partition)"),
+    blkid_partition_get_size: library.func("int64_t blkid_partition_get_size(uintptr_t partition)"),
+    blkid_partition_get_type: library.func("int blkid_partition_get_type(uintptr_t partition)"),
+    blkid_partition_get_type_string: library.func("const char *blkid_partition_get_type_string(uintptr_t partition)"),
+    blkid_partition_get_uuid: library.func("const char *blkid_partition_get_uuid(uintptr_t partition)"),
+    blkid_partition_get_name: library.func("const char *blkid_partition_get_name(uintptr_t partition)"),
+    blkid_partition_is_extended: library.func("int blkid_partition_is_extended(uintptr_t partition)"),
+    blkid_partition_is_logical: library.func("int blkid_partition_is_logical(uintptr_t partition)"),
   };
 }
 

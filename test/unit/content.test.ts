@@ -16,6 +16,7 @@ import koffi from "koffi";
 import { inspectImage } from "../../helper/content/inspect";
 import { type PartitionTable, type Probed, probe, probeSectorSize } from "../../helper/content/probe";
 import { O_RDONLY, openFile } from "../../helper/linux/file";
+import { uninterrupted } from "../../helper/pause";
 import { Problem } from "../../helper/problem";
 import type { Content, Partition } from "../../helper/protocol";
 import { blkid, type FileSystem, KiB, MiB, run, sfdisk, Workshop } from "../images";
@@ -30,7 +31,7 @@ async function probeFile(path: string, sectorSize = 512, offset = 0): Promise<Pr
 
 async function inspect(path: string, options: { offset?: number; sectorSize?: number | "probe" } = {}) {
   using file = openFile(path, O_RDONLY);
-  return await inspectImage({ file, stat: file.stat() }, { offset: 0, sectorSize: "probe", ...options });
+  return await inspectImage({ file, stat: file.stat() }, { offset: 0, sectorSize: "probe", ...options }, uninterrupted);
 }
 
 /** blkid's answer in our words. */
