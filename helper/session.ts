@@ -1,6 +1,7 @@
 /* One client's session: it begins with `initialize`, and ends with `exit` or with the connection. */
 import { type CancellationToken, ErrorCodes, type MessageConnection, ResponseError } from "vscode-jsonrpc/node";
 import { PROBLEM_CODE } from "./codes";
+import { greeting } from "./greeting";
 import type { ProblemData } from "./protocol";
 
 // LSP's own code, beside those of JSON-RPC.
@@ -13,16 +14,21 @@ const MOST_UNDER_WAY = 64;
 export type Answer = (method: string, params: unknown, signal: AbortSignal) => Promise<unknown>;
 
 export class Session {
-  #state: "new" | "ready" | "shutDown" = "new";
+  #state: "new" | "ready" | "shutDown";
   readonly #underWay = new Map<Promise<unknown>, AbortController>();
   #serving: Promise<Answer> | undefined;
 
   constructor(
     connection: MessageConnection,
+    greeted: boolean,
     /** Called once, after `initialize` was answered. It never fails. */
     readonly serve: () => Promise<Answer>,
     exit: (code: number) => void,
   ) {
+    this.#state = greeted ? "ready" : "new";
+    if (greeted) {
+      void this.#begin();
+    }
     connection.onRequest((method, params, token) => this.#track(method, params, token));
     connection.onNotification("exit", () => exit(this.#state === "shutDown" ? 0 : 1));
     // "initialized", "$/setTrace" and the like tell us nothing; notifications are never answered.
@@ -57,7 +63,7 @@ export class Session {
       this.#state = "ready";
       // By then the answer is written.
       setImmediate(() => void this.#begin());
-      return { capabilities: {}, serverInfo: { name: "diskloom-helper", version: DISKLOOM_VERSION } };
+      return greeting;
     }
     if (this.#state === "new") {
       throw new ResponseError(SERVER_NOT_INITIALIZED, `"initialize" must come before "${method}".`);

@@ -1,17 +1,16 @@
 /* The helper as the extension starts it: stdin and stdout in, server out. It lives as long as its stdin. */
+import type { Received } from "./received";
 import { Session } from "./session";
 import { connect } from "./transport";
 
-/** As in sysexits.h: EX_USAGE, EX_SOFTWARE. */
-const USAGE = 64;
-const SOFTWARE = 70;
+/** As in sysexits.h. */
+const EX_SOFTWARE = 70;
 
-export function serve(): void {
-  if (process.argv[2] !== "--stdio" || process.argv.length !== 3) {
-    process.stderr.write("Diskloom's helper is started by its VS Code extension: helper.js --stdio\n");
-    process.exit(USAGE);
-  }
-
+/**
+ * @param received what was read of stdin before
+ * @param greeted whether `initialize` was answered
+ */
+export function serve(received: Received, greeted: boolean): void {
   let ending = false;
   const end = (code: number) => {
     if (!ending) {
@@ -20,8 +19,7 @@ export function serve(): void {
       void session.settle().finally(() => process.exit(code));
     }
   };
-  const connection = connect(() => end(0));
-  // Most of what we are is loaded behind the first reply.
+  const connection = connect(received, () => end(0));
   const answer = async () => {
     try {
       return (await import("./server")).serve(connection);
@@ -29,7 +27,7 @@ export function serve(): void {
       return fail(error);
     }
   };
-  const session = new Session(connection, answer, end);
+  const session = new Session(connection, greeted, answer, end);
 
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     process.on(signal, () => end(0));
@@ -41,5 +39,5 @@ export function serve(): void {
 
 function fail(error: unknown): never {
   process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
-  process.exit(SOFTWARE);
+  process.exit(EX_SOFTWARE);
 }

@@ -279,10 +279,14 @@ describe("an installed helper", () => {
     const attempt = () => install(sources, DISKLOOM_VERSION, yard.places);
     assert.throws(attempt, /ENOENT/);
     writeFileSync(join(sources, "helper.js"), "process.stderr.write('no good'); process.exit(3)");
-    writeFileSync(join(sources, "install.js"), "");
+    const engine = join(sources, "engine.js");
+    for (const file of [engine, join(sources, "install.js")]) {
+      writeFileSync(file, "");
+    }
     assert.throws(attempt, /The copy of the helper doesn't run \(3\): no good/);
     // Without its native file it could say no more than hello.
     copyFileSync(helperProgram, join(sources, "helper.js"));
+    copyFileSync(join(DIST, "engine.js"), engine);
     assert.throws(attempt, /The copy of the helper doesn't run \(70\): Error: Cannot find the native/);
     assert.equal(flawOfInstalled(DISKLOOM_VERSION, yard.places), undefined);
     assert.deepEqual(readdirSync(yard.places.base), [DISKLOOM_VERSION]);

@@ -117,6 +117,55 @@ describe("the helper's protocol", { concurrency: false }, () => {
     await until(() => [1, 2, 3, 4].every((id) => raw.answers.some((it) => it.id === id)), "four answers");
   });
 
+  it("greets, in whatever pieces and with whatever behind it the first message comes", async () => {
+    const say = (id: number, method: string) => framed(JSON.stringify({ jsonrpc: "2.0", id, method, params: {} }));
+    await using slow = new Raw();
+    for (const byte of say(1, "initialize")) {
+      slow.write(byte);
+      await new Promise(setImmediate);
+    }
+    await until(() => slow.answers.length === 1, "a greeting");
+    slow.write(say(2, "helper/info"));
+    await until(() => slow.answers.length === 2, "an answer");
+    await using quick = new Raw();
+    const exit = framed(JSON.stringify({ jsonrpc: "2.0", method: "exit" }));
+    quick.write(say(1, "initialize") + say(2, "helper/info") + say(3, "initialize") + say(4, "shutdown") + exit);
+    assert.deepEqual(await quick.ended, [0, null]);
+    assert.deepEqual(
+      quick.answers.map(({ id, result }) => [id, result !== undefined]).sort(),
+      [1, 2, 3, 4].map((id) => [id, true]),
+    );
+    const [greeting, again] = [1, 3].map((number) => quick.answers.find(({ id }) => id === number)?.result);
+    assert.deepEqual(greeting, again);
+  });
+
+  it("ends where stdin or stdout does before it has greeted, and says what is wrong with a first message", async () => {
+    for (const sent of ["", "Content-Le", framed('{"jsonrpc":"2.0","id":1,"method":"initialize"}').slice(0, -1)]) {
+      await using raw = new Raw();
+      raw.write(sent);
+      raw.process.stdin?.end();
+      assert.deepEqual(await raw.ended, [0, null], sent);
+      assert.equal(raw.received, "");
+    }
+    await using deaf = new Raw();
+    deaf.process.stdout?.destroy();
+    await once(deaf.process.stdout ?? deaf.process, "close");
+    deaf.say({ jsonrpc: "2.0", id: 1, method: "initialize", params: {} });
+    assert.deepEqual(await deaf.ended, [0, null]);
+    for (const bad of [framed("{"), framed("[]"), "Content-Length: x\r\n\r\n{}"]) {
+      await using raw = new Raw();
+      raw.write(bad);
+      await until(() => raw.answers.length === 1, `an answer to ${bad}`);
+      assert.deepEqual([raw.answers[0]?.id, raw.answers[0]?.error?.code], [null, -32700]);
+    }
+    await using unasked = new Raw();
+    // Nothing that would be answered, and no greeting.
+    unasked.say({ jsonrpc: "2.0", method: "initialize", params: {} });
+    unasked.say({ jsonrpc: "2.0", id: 2, method: "helper/info", params: {} });
+    await until(() => unasked.answers.length === 1, "an answer");
+    assert.equal(unasked.answers[0]?.error?.code, -32002);
+  });
+
   it("knows its states: nothing before initialize, nothing after shutdown, exit 0 after it and 1 without", async () => {
     await using raw = new Raw();
     raw.say({ jsonrpc: "2.0", id: 1, method: "devices/list", params: {} });

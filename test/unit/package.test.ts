@@ -77,7 +77,9 @@ for (const { target, native, machine, libc } of packages) {
         "package.nls.de.json",
         "l10n/bundle.l10n.de.json",
         "dist/extension.js",
+        "dist/languageClient.js",
         "dist/helper.js",
+        "dist/engine.js",
       ]) {
         assert.ok(names.includes(`extension/${name}`), `${name} is missing`);
       }

@@ -23,7 +23,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Note } from "./installed";
-import { HELPER, INSTALLER, LAUNCHER, NATIVE, NOTE, type Places, policyFile, RUNTIME } from "./places";
+import { ENGINE, HELPER, INSTALLER, LAUNCHER, NATIVE, NOTE, type Places, policyFile, RUNTIME } from "./places";
 import { chooseRuntime, type Runtime } from "./runtime";
 import { describe, flawAt } from "./sound";
 import { launcher, policy } from "./texts";
@@ -94,7 +94,7 @@ function takeFolder(base: string): void {
 
 function fill(draft: string, sources: string, target: string): string {
   own(draft);
-  for (const name of [HELPER, INSTALLER]) {
+  for (const name of [HELPER, ENGINE, INSTALLER]) {
     copy(join(sources, name), join(draft, name), FILE);
   }
   makeFolder(join(draft, NATIVE));

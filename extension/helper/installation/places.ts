@@ -19,6 +19,7 @@ export const ACTION = "io.github.diskloom.helper";
 /** What is in the folder of a version, besides the native files. */
 export const LAUNCHER = "diskloom-helper";
 export const HELPER = "helper.js";
+export const ENGINE = "engine.js";
 export const NATIVE = "native";
 export const RUNTIME = "node";
 /** What installs, and uninstalls. */
