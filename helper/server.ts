@@ -37,6 +37,7 @@ import {
   requests,
 } from "./protocol";
 import type { Answer } from "./session";
+import { Tidying } from "./tidy";
 import type { Work } from "./work";
 import type { WrittenResult } from "./written";
 
@@ -59,7 +60,8 @@ export function serve(connection: MessageConnection): Answer {
   });
   // Node can't exit while a thread waits for the kernel.
   process.on("exit", () => changes?.[Symbol.dispose]());
-  return (method, params, signal) => server.answer(method, params, signal);
+  const tidying = new Tidying();
+  return (method, params, signal) => tidying.after(() => server.answer(method, params, signal));
 }
 
 /** Where the kernel gives no events (a container without a network of its own), the tree is refreshed by hand. */
