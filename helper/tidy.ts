@@ -13,15 +13,19 @@ export class Tidying {
   #timer: NodeJS.Timeout | undefined;
   #collect: (() => void) | undefined;
 
+  #atRest = false;
+
   constructor() {
-    // Without "for small heaps", it is only heeded by a V8 that hasn't begun.
-    setFlagsFromString("--no-memory-reducer-for-small-heaps");
     setFlagsFromString("--expose-gc");
   }
 
   /** Collects once a while after the last of those that are under way has ended. */
   async after<T>(request: () => Promise<T>): Promise<T> {
     this.#underWay++;
+    if (this.#atRest) {
+      this.#atRest = false;
+      setFlagsFromString("--incremental-marking");
+    }
     try {
       return await request();
     } finally {
@@ -36,6 +40,9 @@ export class Tidying {
       // Contexts have it that were made after the flag was set.
       this.#collect ??= runInNewContext("gc") as () => void;
       this.#collect();
+      // V8 collects at idle in steps or not at all. That it shouldn't collect then is heeded only before it has begun.
+      setFlagsFromString("--no-incremental-marking");
+      this.#atRest = true;
     }
   }
 }
