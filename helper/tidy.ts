@@ -12,7 +12,6 @@ export class Tidying {
   #underWay = 0;
   #timer: NodeJS.Timeout | undefined;
   #collect: (() => void) | undefined;
-
   #atRest = false;
 
   constructor() {
