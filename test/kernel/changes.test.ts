@@ -21,6 +21,8 @@ describe("devices/changed", { concurrency: false }, () => {
     helper.connection.onNotification("devices/changed", () => {
       times.push(performance.now());
     });
+    // Whoever has been told nothing yet can't be told that it has changed.
+    await helper.request("helper/info", {});
   });
   after(() => scene[Symbol.asyncDispose]());
 
@@ -106,7 +108,8 @@ describe("devices/changed", { concurrency: false }, () => {
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
       return Number(fields[11]) + Number(fields[12]);
     };
-    await sleep(500);
+    // A second after the last request it collects what that has left.
+    await sleep(2500);
     for (let attempt = 1; ; attempt++) {
       const [before, notified] = [ticks(), times.length];
       await sleep(2000);

@@ -26,6 +26,8 @@ const OWN = [
   "caller",
   // About kernels that the test plays.
   "old-kernel",
+  // About what the kernel has in memory of an image, which udev reads whenever it likes.
+  "glance",
 ].map((name) => `${name}.test.js`);
 
 /** The files that take longest, in that order: they are dealt out first. Whoever is wrong here only wastes time. */
