@@ -16,11 +16,11 @@ import { Problem } from "../problem";
 const LOCK_LIMIT = 30_000;
 /** How often it is looked who holds it, in milliseconds. */
 const LOOK = 1000;
-/** The longest pause between two attempts, in milliseconds: as long as a few others keep it. */
-const LONGEST_PAUSE = 16;
+/** The longest pause between two attempts, in milliseconds. With half of it, 32 helpers were busy with waiting. */
+const LONGEST_PAUSE = 32;
 /** Who has waited for so many milliseconds tries more often, so that none waits for ever while others come and go. */
 const PATIENCE = 500;
-const SHORT_PAUSE = 2;
+const SHORT_PAUSE = 4;
 
 export function openControl(): OpenFile {
   try {
