@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { isHolePatiently } from "../../helper/content/hole";
+import { isAllHole, isHolePatiently } from "../../helper/content/hole";
 import { O_RDONLY, openFile } from "../../helper/linux/file";
 import { type Described, describedNow, Glances, isAsDescribed } from "../../helper/loop/glance";
 import { KiB, MiB, run, type Workshop } from "../images";
@@ -151,6 +151,10 @@ for (const [type, make] of Object.entries(fileSystems)) {
           });
           while (!written) {
             assert.equal(glances.isUntouched(described), false);
+            // The moment is short: whoever looks all the time sees it in one writeback of five.
+            for (let look = 0; look < 200; look++) {
+              assert.equal(isAllHole(file), false);
+            }
             assert.equal(await isHolePatiently(file, 0, 4 * MiB), false);
           }
           await writing;
