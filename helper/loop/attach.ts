@@ -31,7 +31,7 @@ import { contentAtOnce } from "./atOnce";
 import { noDirectIo, type Setup, withAutoclear } from "./configure";
 import { attachmentOf } from "./device";
 import { describeFresh } from "./fresh";
-import { hold } from "./held";
+import { type Ending, hold, letGo } from "./held";
 import { refuseInUse } from "./inUse";
 import { noteLocal } from "./light";
 import { copyToMemory } from "./memory";
@@ -133,7 +133,7 @@ interface Finishing extends Taken {
 
 async function finish(taken: Finishing): Promise<Attached> {
   const { disk, loop, wish, caller, setup, expected, local, content, size, signal, describe } = taken;
-  let end: "detach" | "hold" | "close" | "closeAtOnce" = "detach";
+  let end: Ending = "close";
   try {
     const info = getStatus(loop);
     const sequence = diskSequence(loop);
@@ -150,6 +150,7 @@ async function finish(taken: Finishing): Promise<Attached> {
     }
     const fresh = content && describeFresh(disk, loop, setup.file.stat(), content, noted ? caller : undefined);
     const device = fresh ?? (await describe(disk));
+    // Of a blank image, nothing has been written that closing could have to wait for.
     end = wish.autoclear ? "hold" : content && setup.blank ? "closeAtOnce" : "close";
     return { device, shared: false, unreachableTail: (wish.sizeLimit || size - wish.offset) - device.size };
   } catch (error) {
@@ -159,14 +160,7 @@ async function finish(taken: Finishing): Promise<Attached> {
   } finally {
     // Closing a device that was open for writing makes udev look at it, and it must find it unlocked.
     loop.unlock();
-    if (end === "hold") {
-      await hold(disk, loop);
-    } else if (end === "closeAtOnce") {
-      // Nothing has been written to it that closing could have to wait for.
-      loop[Symbol.dispose]();
-    } else {
-      await loop[Symbol.asyncDispose]();
-    }
+    await letGo(disk, loop, end);
   }
 }
 

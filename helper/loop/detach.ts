@@ -20,7 +20,7 @@ import { inWords, LOOK, lastingUsersOf, SWAP, usersOf } from "../users";
 import type { Work } from "../work";
 import { withControl } from "./control";
 import { type BoundLoop, diskOf, numberOf, openOwned, underneathOf } from "./device";
-import { hold, release } from "./held";
+import { type Ending, letGo, release } from "./held";
 import { isLight, noteCleared } from "./light";
 import { removeLoop } from "./remove";
 import { changeSettings, withFlag } from "./settings";
@@ -48,9 +48,9 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
   looking?.catch(() => {});
   const { loop, info, sequence } = await opening;
   let outcome: Result<"loop/detach">;
-  let end = "close" as "close" | "closeAtOnce" | "hold";
+  let end = "close" as Ending;
   try {
-    await freeOfUsers(wish, disk, await looking, work);
+    await freeOfUsers(wish, disk, (await looking) ?? [], work);
     work.report("Writing what is not on the disk yet");
     // Where nobody waits for it any more, it goes on: the kernel keeps the device open for it.
     await orCancelled(loop.sync(), work.signal);
@@ -68,14 +68,7 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
       throw error;
     }
   } finally {
-    if (end === "hold") {
-      loop.unlock();
-      await hold(disk, loop);
-    } else if (end === "closeAtOnce") {
-      loop[Symbol.dispose]();
-    } else {
-      await loop[Symbol.asyncDispose]();
-    }
+    await letGo(disk, loop, end);
   }
   if (outcome.state === "detached") {
     await proveGone(disk, sequence);
@@ -89,7 +82,7 @@ export async function detach(wish: Wish, caller: Caller, work: Work): Promise<Re
 async function freeOfUsers(
   { device, whenBusy }: Wish,
   disk: string,
-  known: readonly User[] = [],
+  known: readonly User[],
   work: Work,
 ): Promise<void> {
   if (known.length > 0) {

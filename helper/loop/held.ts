@@ -16,6 +16,20 @@ export async function hold(disk: string, loop: OpenFile): Promise<void> {
   await before?.[Symbol.asyncDispose]();
 }
 
+/** How a device is let go of that we have open: at once only where closing it takes no time. */
+export type Ending = "close" | "closeAtOnce" | "hold";
+
+export async function letGo(disk: string, loop: OpenFile, ending: Ending): Promise<void> {
+  if (ending === "hold") {
+    loop.unlock();
+    await hold(disk, loop);
+  } else if (ending === "closeAtOnce") {
+    loop[Symbol.dispose]();
+  } else {
+    await loop[Symbol.asyncDispose]();
+  }
+}
+
 /** How many devices would go if this helper ended now. */
 export function heldCount(): number {
   return held.size;
