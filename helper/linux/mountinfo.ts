@@ -1,6 +1,7 @@
-/* /proc/…/mountinfo, proc_pid_mountinfo(5). */
+/* Mounts, as /proc/…/mountinfo tells them: proc_pid_mountinfo(5). */
 import { readFileSync, statSync } from "node:fs";
 import { type Devnum, devnum, parseDevnum } from "./devnum";
+import type { OpenFile } from "./file";
 
 /** One line: what is mounted where. */
 export interface MountEntry {
@@ -56,6 +57,11 @@ export function readMounts(process: number | "self" = "self"): MountEntry[] {
 export function readDeviceMounts(): MountEntry[] {
   const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
   return parseMountinfo(lines.filter((line) => !/^\d+ \d+ 0:/.test(line) || line.includes(" /dev/")).join("\n"));
+}
+
+/** The id of the mount that a file or folder was opened in: proc_pid_fdinfo(5), Linux 3.15. */
+export function mountIdOf({ fd }: OpenFile): number {
+  return Number(/^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1]);
 }
 
 /**

@@ -56,9 +56,9 @@ export class MountBook {
     this.#write([...this.entries, entry]);
   }
 
-  /** The mount is there now. */
-  complete(entry: Booked, id: number): void {
-    this.#write(this.entries.map((other) => (other === entry ? { ...entry, id } : other)));
+  /** The mount is there now; its folder may have been moved. */
+  complete(entry: Booked, { id, target }: MountEntry): void {
+    this.#write(this.entries.map((other) => (other === entry ? { ...entry, id, target } : other)));
   }
 
   remove({ target }: Booked): void {

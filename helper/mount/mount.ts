@@ -6,6 +6,7 @@ import { basename } from "node:path";
 import type { Caller } from "../caller";
 import { probe, unknownContent } from "../content/probe";
 import { deviceSize, isReadOnly } from "../linux/block";
+import type { Devnum } from "../linux/devnum";
 import { isErrno, KernelError } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import {
@@ -17,7 +18,7 @@ import {
   placeMount,
   unmount,
 } from "../linux/mount";
-import { deviceUnder, readMounts } from "../linux/mountinfo";
+import { deviceUnder, type MountEntry, mountIdOf, readMounts } from "../linux/mountinfo";
 import { throwIfCancelled } from "../pause";
 import { inWords, Problem } from "../problem";
 import type { CheckedParams, Content, Mount, Result } from "../protocol";
@@ -27,7 +28,7 @@ import { type MountBook, withBook } from "./book";
 import { type Mountable, openMountable } from "./device";
 import { applyIdMap, checkIdMap } from "./idmap";
 import { addUnasked, checkOptions, journalOption } from "./options";
-import { MadeTarget, makeTarget, openTarget } from "./target";
+import { MadeTarget, makeTarget, openTarget, pathNow } from "./target";
 import { openDriver, readOnlyFileSystems, typesFor, unsupported } from "./type";
 
 type Wish = CheckedParams<"mount/mount">;
@@ -58,7 +59,7 @@ export async function mountDevice(wish: Wish, caller: Caller, work: Work): Promi
     using target = chosen ? new ChosenTarget(chosen) : makeTarget(caller, names);
     const mount = await place(prepared, mountable, target, book);
     if (wish.readOnly === false && mount.readOnly) {
-      await unmount(target.path);
+      await unmount(mount.target);
       throw new Problem("unsupported", `The kernel mounts ${wish.device} for reading only, and says no more.`, {
         device: wish.device,
       });
@@ -200,13 +201,23 @@ async function place(
     book.remove(entry);
     throw await refusal(error, prepared, mountable);
   }
-  const found = readMounts().findLast((mount) => mount.target === target.path && deviceUnder(mount) === devnum);
+  const found = findPlaced(prepared, target.folder, devnum);
   const mount = found && mountsByDevice([found]).get(devnum)?.[0];
   if (!found || !mount) {
     throw new Problem("kernel", `${prepared.source} was mounted at ${target.path}, but isn't there any more.`);
   }
-  book.complete(entry, found.id);
+  book.complete(entry, found);
   return mount;
+}
+
+/** The mount that was just made, wherever its folder has been moved to meanwhile. */
+function findPlaced({ aside }: Prepared, folder: OpenFile, devnum: Devnum): MountEntry | undefined {
+  if (aside) {
+    const id = mountIdOf(aside);
+    return readMounts().find((mount) => mount.id === id);
+  }
+  const path = pathNow(folder);
+  return readMounts().findLast((mount) => mount.target === path && deviceUnder(mount) === devnum);
 }
 
 /** Why the kernel refused, in words, with what the file system has said itself. */

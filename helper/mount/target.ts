@@ -44,19 +44,20 @@ function openEmpty(path: string, caller: Caller): OpenFile {
     if (caller.uid !== 0 && Number(folder.stat().uid) !== caller.uid) {
       throw new Problem("notPermitted", `${path} isn't ${caller.name}'s own folder. Choose one that is, or none.`);
     }
-    const inside = `/proc/self/fd/${folder.fd}`;
-    if (withErrno("readdir", path, () => readdirSync(inside)).length > 0) {
+    if (withErrno("readdir", path, () => readdirSync(`/proc/self/fd/${folder.fd}`)).length > 0) {
       throw new Problem("invalid", `${path} isn't empty: what is in it would be hidden. Choose an empty folder.`);
     }
     // The same descriptor under its real name.
-    return new OpenFile(
-      folder.fd,
-      withErrno("readlink", path, () => readlinkSync(inside)),
-    );
+    return new OpenFile(folder.fd, pathNow(folder));
   } catch (error) {
     folder[Symbol.dispose]();
     throw isErrno(error, "EACCES", "EPERM") ? outOfReach(path, error) : error;
   }
+}
+
+/** Where an open folder is at this moment: its real path, without links. */
+export function pathNow({ fd, path }: OpenFile): string {
+  return withErrno("readlink", path, () => readlinkSync(`/proc/self/fd/${fd}`));
 }
 
 function find(path: string): OpenFile {

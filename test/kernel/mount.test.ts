@@ -17,10 +17,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { O_RDONLY, openFile } from "../../helper/linux/file";
 import { mountOnto, unmount } from "../../helper/linux/mount";
-import { readMounts } from "../../helper/linux/mountinfo";
+import { deviceUnder, readMounts } from "../../helper/linux/mountinfo";
 import { safeName } from "../../helper/mount/name";
 import type { LoopDevice, Params } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
@@ -346,27 +347,41 @@ describe("mount", { concurrency: false }, () => {
       const victim = scene.folder_("victim", 0);
       const parent = scene.folder_("parent");
       const target = `${parent}/target`;
-      const swapper = spawn(
-        "sh",
-        [
-          "-c",
-          `cd ${parent}; while :; do mkdir target; chown ${NOBODY} target; mv -T target away 2>/dev/null
-         ln -s ${victim} target; rm -f target; mv -T away target 2>/dev/null; rmdir target 2>/dev/null; done`,
-        ],
-        { stdio: "ignore" },
-      );
+      // Renamed to and fro: what is there changes at once, and stays for times of which some are long enough to mount.
+      scene.folder_("parent/folder");
+      symlinkSync(victim, `${parent}/link`);
+      const swapping = `
+        const { lstatSync, renameSync } = require("node:fs");
+        const nobody = new Int32Array(new SharedArrayBuffer(4));
+        // It can't be renamed while something is mounted on it.
+        const tryTo = (step) => { try { step(); } catch {} };
+        const put = (name, milliseconds) => {
+          tryTo(() => renameSync(name, "target"));
+          Atomics.wait(nobody, 0, 0, milliseconds);
+          tryTo(() => renameSync("target", lstatSync("target").isSymbolicLink() ? "link" : "folder"));
+        };
+        for (let turn = 0; ; turn++) {
+          put("folder", turn % 10);
+          put("link", turn % 3);
+        }`;
+      const swapper = spawn(process.execPath, ["-e", swapping], { cwd: parent, stdio: "ignore" });
       try {
-        let mounted = 0;
-        // It may take a while until the folder is there at both looks.
-        for (let race = 0; race < RACES || (!quick && mounted === 0 && race < 20 * RACES); race++) {
+        let [mounted, refused] = [0, 0];
+        for (let race = 0; race < RACES; race++) {
           const mount = await mountIt(scene.helper, { ...meant(scene.device), target }).catch(() => undefined);
           assert.deepEqual(mountsAt(victim), []);
+          // Where the folder was moved at the last moment, or just then, it's mounted there.
+          const here = readMounts().filter((entry) => deviceUnder(entry) === scene.device.devnum);
+          assert.equal(here.length, mount ? 1 : 0);
+          assert.ok(here.every(({ target }) => dirname(target) === parent));
           if (mount) {
             mounted++;
+            await scene.helper.request("mount/unmount", meant(scene.device));
+          } else {
+            refused++;
           }
-          await scene.helper.request("mount/unmount", meant(scene.device)).catch(() => {});
         }
-        assert.ok(quick || mounted > 0, "never mounted: no race at all");
+        assert.ok(mounted > 0 && refused > 0, `mounted ${mounted} times, refused ${refused} times: no race at all`);
       } finally {
         await leave(swapper);
         for (const { target: left } of readMounts().filter(({ target }) => target.startsWith(`${parent}/`))) {
