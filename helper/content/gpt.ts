@@ -23,6 +23,10 @@ const at = {
   entriesCrc: 88,
 } as const;
 
+const ENTRY_SIZE = 128;
+const entryAt = { firstLba: 32, lastLba: 40 } as const;
+
+const LARGEST_SECTOR = 4096;
 // 128 entries of 128 bytes, as everybody writes them.
 const USUAL_ENTRY_BYTES = 16 * 1024;
 // Room for 128 times the 128 entries that everybody writes: who asks for more only wants to keep us reading.
@@ -54,12 +58,23 @@ function looksLikeHeader(bytes: Buffer): boolean {
  * @throws Problem invalid where there is more than one header, as after a conversion that left the old one behind
  */
 export function probeSectorSize(file: OpenFile, offset: number): number {
-  return sectorSizeOfGpt(file, offset) ?? 512;
+  return sectorSizeOfGpt(file, readAtOnce(file, offset, LARGEST_SECTOR + HEADER_SIZE)) ?? 512;
+}
+
+/** What an image that has a GPT begins with: mostly all of the table's primary copy. */
+export interface GptStart {
+  sectorSize: number;
+  bytes: Buffer;
 }
 
 /** As `probeSectorSize`; `undefined` where there is no GPT. */
-export function sectorSizeOfGpt(file: OpenFile, offset: number): number | undefined {
-  const start = readAtOnce(file, offset, 4096 + HEADER_SIZE);
+export function startOfGpt(file: OpenFile, offset: number): GptStart | undefined {
+  const bytes = readAtOnce(file, offset, 2 * LARGEST_SECTOR + USUAL_ENTRY_BYTES);
+  const sectorSize = sectorSizeOfGpt(file, bytes);
+  return sectorSize === undefined ? undefined : { sectorSize, bytes };
+}
+
+function sectorSizeOfGpt(file: OpenFile, start: Buffer): number | undefined {
   const found = [512, 1024, 2048, 4096].filter((size) => looksLikeHeader(start.subarray(size)));
   if (found.length > 1) {
     throw new Problem(
@@ -70,43 +85,79 @@ export function sectorSizeOfGpt(file: OpenFile, offset: number): number | undefi
   return found[0];
 }
 
+/** The place of a disk within a file; bytes. */
+interface Disk {
+  offset: number;
+  size: number;
+  sectorSize: number;
+}
+
+/** A copy of the table whose header is whole. */
+export interface GptCopy {
+  otherLba: number;
+  /** Its entries, each of `entrySize` bytes, where it can be used. */
+  entries: Buffer | undefined;
+  entrySize: number;
+}
+
+/**
+ * The primary copy, checksums included.
+ *
+ * @param start what the disk begins with, where that was read; else libblkid must just have read it
+ * @throws KernelError where the file can't be read
+ */
+export function primaryOf(file: OpenFile, disk: Disk, start?: Buffer): Promise<GptCopy | undefined> {
+  const read: Reader = start
+    ? readerAround(file, { after: USUAL_ENTRY_BYTES, start: disk.offset, bytes: start })
+    : (position, length) => readAtOnce(file, position, length);
+  return readCopy(disk, 1, read);
+}
+
 /**
  * Looks at both copies of a GPT, checksums included.
  *
- * @param range bytes; the disk's start and size within the file
- * @param inMemory whether libblkid has just read the primary
  * @throws KernelError where the file can't be read
  */
-export async function gptFaults(
-  file: OpenFile,
-  range: { offset: number; size: number; sectorSize: number },
-  inMemory: boolean,
-): Promise<GptFaults> {
-  const lastLba = Math.floor(range.size / range.sectorSize) - 1;
-  const readPrimary: Reader = inMemory
-    ? (position, length) => readAtOnce(file, position, length)
-    : readerAround(file, { after: USUAL_ENTRY_BYTES });
-  const primary = await readCopy(range, 1, readPrimary);
+export async function gptFaults(file: OpenFile, disk: Disk, primary: GptCopy | undefined): Promise<GptFaults> {
+  const lastLba = Math.floor(disk.size / disk.sectorSize) - 1;
   // The backup is where the primary says, which is not the end of an image that has grown since.
   const backup = await readCopy(
-    range,
-    primary?.sound ? primary.otherLba : lastLba,
+    disk,
+    primary?.entries ? primary.otherLba : lastLba,
     readerAround(file, { before: USUAL_ENTRY_BYTES }),
   );
-  const tableSize = primary ? (primary.otherLba + 1) * range.sectorSize : 0;
-  const cutShort = tableSize > range.size && Number.isSafeInteger(tableSize) ? { tableSize } : {};
-  if (primary?.sound && backup?.sound) {
+  const tableSize = primary ? (primary.otherLba + 1) * disk.sectorSize : 0;
+  const cutShort = tableSize > disk.size && Number.isSafeInteger(tableSize) ? { tableSize } : {};
+  if (primary?.entries && backup?.entries) {
     return cutShort;
   }
-  return { ...cutShort, damaged: primary?.sound ? "backup" : backup?.sound ? "primary" : "both" };
+  return { ...cutShort, damaged: primary?.entries ? "backup" : backup?.entries ? "primary" : "both" };
+}
+
+/**
+ * Where a table has partitions within its disk, as places in the file: to look at them before libblkid, whose word it is,
+ * has told of them.
+ */
+export function likelyParts(disk: Disk, { entries, entrySize }: GptCopy, most: number): Disk[] {
+  const parts: Disk[] = [];
+  if (!entries || entrySize < ENTRY_SIZE) {
+    return parts;
+  }
+  const place = (at: number) => Number(entries.readBigUInt64LE(at)) * disk.sectorSize;
+  for (let entry = 0; entry + entrySize <= entries.length && parts.length < most; entry += entrySize) {
+    const start = place(entry + entryAt.firstLba);
+    const end = place(entry + entryAt.lastLba) + disk.sectorSize;
+    if (start > 0 && start < end && end <= disk.size) {
+      parts.push({ offset: disk.offset + start, size: end - start, sectorSize: disk.sectorSize });
+    }
+  }
+  return parts;
 }
 
 type Reader = (position: number, length: number) => Buffer | Promise<Buffer>;
 
 /** Reads with a header what everybody has next to it: its entries. */
-function readerAround(file: OpenFile, { before = 0, after = 0 }): Reader {
-  let start = 0;
-  let bytes: Buffer = Buffer.alloc(0);
+function readerAround(file: OpenFile, { before = 0, after = 0, start = 0, bytes = Buffer.alloc(0) as Buffer }): Reader {
   return async (position, length) => {
     if (position < start || position + length > start + bytes.length) {
       start = Math.max(0, position - before);
@@ -116,13 +167,7 @@ function readerAround(file: OpenFile, { before = 0, after = 0 }): Reader {
   };
 }
 
-/** One copy if its header is whole; sound if it can be used. */
-async function readCopy(
-  range: { offset: number; size: number; sectorSize: number },
-  lba: number,
-  read: Reader,
-): Promise<{ otherLba: number; sound: boolean } | undefined> {
-  const { offset, size, sectorSize } = range;
+async function readCopy({ offset, size, sectorSize }: Disk, lba: number, read: Reader): Promise<GptCopy | undefined> {
   if (lba < 1 || (lba + 1) * sectorSize > size) {
     return undefined;
   }
@@ -143,15 +188,18 @@ async function readCopy(
     return undefined;
   }
   const otherLba = lbaAt(at.otherLba);
+  const entrySize = header.readUInt32LE(at.entrySize);
+  const unusable = { otherLba, entries: undefined, entrySize };
   // An image that was cut off: neither libblkid nor the kernel takes a table whose disk would have to be larger.
   if ((lbaAt(at.lastUsableLba) + 1) * sectorSize > size) {
-    return { otherLba, sound: false };
+    return unusable;
   }
   const entries = lbaAt(at.entriesLba) * sectorSize;
-  const length = header.readUInt32LE(at.entryCount) * header.readUInt32LE(at.entrySize);
+  const length = header.readUInt32LE(at.entryCount) * entrySize;
   if (length > MOST_ENTRY_BYTES || entries + length > size) {
-    return { otherLba, sound: false };
+    return unusable;
   }
   const table = await read(offset + entries, length);
-  return { otherLba, sound: table.length === length && crc32(table) === header.readUInt32LE(at.entriesCrc) };
+  const sound = table.length === length && crc32(table) === header.readUInt32LE(at.entriesCrc);
+  return sound ? { ...unusable, entries: table } : unusable;
 }

@@ -3,8 +3,8 @@ import type { OpenedImage } from "../caller";
 import { sectorSize as deviceSectorSize } from "../linux/block";
 import { Problem } from "../problem";
 import type { Content, Partition } from "../protocol";
-import { type GptFaults, sectorSizeOfGpt } from "./gpt";
-import { contentsAt } from "./parts";
+import { type GptFaults, gptFaults, likelyParts, primaryOf, startOfGpt } from "./gpt";
+import { Contents } from "./parts";
 import { probe, tableFaults, unknownContent } from "./probe";
 import { sizeOf } from "./read";
 
@@ -38,12 +38,26 @@ export async function inspectImage(
     throw new Problem("invalid", `The offset ${offset} is past the end of ${file.path}, which has ${whole} bytes.`);
   }
   const size = whole - offset;
-  const gpt = sectorSize === "probe" && !stat.isBlockDevice() ? sectorSizeOfGpt(file, offset) : undefined;
-  const sectors = sectorSize !== "probe" ? sectorSize : stat.isBlockDevice() ? deviceSectorSize(file) : (gpt ?? 512);
-  const { content, table } = await probe(file, { offset, size, sectorSize: sectors }, gpt !== undefined);
+  const gpt = sectorSize === "probe" && !stat.isBlockDevice() ? startOfGpt(file, offset) : undefined;
+  const sectors =
+    sectorSize !== "probe" ? sectorSize : stat.isBlockDevice() ? deviceSectorSize(file) : (gpt?.sectorSize ?? 512);
+  const disk = { offset, size, sectorSize: sectors };
+  const looking = new Contents(file, signal);
+  // Mostly libblkid finds the partitions that we do: by then some of them have been looked at.
+  const meanwhile = async () => {
+    const primary = await primaryOf(file, disk, gpt?.bytes);
+    if (primary) {
+      looking.begin(likelyParts(disk, primary, MOST_PARTITIONS));
+    }
+    return await gptFaults(file, disk, primary);
+  };
+  const { content, table } = await probe(file, disk, gpt && meanwhile).catch(async (error) => {
+    await looking.drop();
+    throw error;
+  });
   const found = (table?.partitions ?? []).slice(0, MOST_PARTITIONS);
   const parts = found.map(({ start, size }) => ({ offset: offset + start, size, sectorSize: sectors }));
-  const contents = await contentsAt(file, parts, signal);
+  const contents = await looking.of(parts);
   const partitions = found.map(({ number, start, size, type, uuid, name }, index) => ({
     device: "",
     number,

@@ -5,7 +5,7 @@ import type { OpenFile } from "../linux/file";
 import { mayWait } from "../linux/thread";
 import { Problem } from "../problem";
 import type { Content } from "../protocol";
-import { type GptFaults, gptFaults } from "./gpt";
+import { type GptFaults, gptFaults, primaryOf } from "./gpt";
 import { isHole } from "./hole";
 import { readInto, sizeOf } from "./read";
 import { sizeBySuperblock } from "./size";
@@ -44,14 +44,14 @@ const ambivalentContent: Content = { kind: "other", type: "ambivalent", label: "
  *
  * A range that reaches past the end of the file is probed as far as there is something.
  *
- * @param beginsLikeGpt whether there is a GPT's header: both its copies are then looked at while libblkid reads
+ * @param meanwhile looks at a GPT that is there, while libblkid reads
  * @throws Problem unsupported where libblkid isn't installed
  * @throws KernelError where the file can't be read
  */
 export async function probe(
   file: OpenFile,
   { offset, size, sectorSize = 512 }: ProbeRange,
-  beginsLikeGpt = false,
+  meanwhile?: () => Promise<GptFaults>,
 ): Promise<Probed> {
   const stat = file.stat();
   const present = Math.min(size, sizeOf(file, stat) - offset);
@@ -62,9 +62,10 @@ export async function probe(
     return { content: noContent, table: undefined };
   }
   const range = { offset, size: present, sectorSize };
-  const faults = beginsLikeGpt ? gptFaults(file, range, false) : undefined;
+  const searching = search(file, range);
+  const faults = meanwhile?.();
   // Whoever gave us the file may close it as soon as we fail.
-  const found = await search(file, range).finally(() => faults?.catch(() => {}));
+  const found = await searching.finally(() => faults?.catch(() => {}));
   const table: PartitionTable | undefined = found.table && (await examined(file, range, found.table, faults));
   if (found.superblock) {
     const fullSize = sizeBySuperblock(file, offset, found.superblock.type);
@@ -118,7 +119,7 @@ async function examined(
 ): Promise<PartitionTable> {
   // libblkid's word for a protective MBR whose GPT it could not use.
   if (table.type === "gpt" || table.type === "PMBR") {
-    const faults = await (begun ?? gptFaults(file, range, true));
+    const faults = await (begun ?? primaryOf(file, range).then((primary) => gptFaults(file, range, primary)));
     return { ...table, ...faults, type: faults.damaged ? "gpt" : table.type };
   }
   const tableSize = table.type === "dos" ? Math.max(0, ...table.partitions.map(({ start, size }) => start + size)) : 0;

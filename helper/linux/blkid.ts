@@ -132,11 +132,15 @@ const turns = new WeakMap<OpenFile, Promise<unknown>>();
  */
 export function probeRange(file: OpenFile, range: BlkidRange): Promise<BlkidResult> {
   const blkid = library();
-  const turn = (turns.get(file) ?? Promise.resolve()).then(
-    () => probeNow(blkid, file, range),
-    () => probeNow(blkid, file, range),
-  );
+  const now = () => probeNow(blkid, file, range);
+  const turn = turns.get(file)?.then(now, now) ?? now();
   turns.set(file, turn);
+  const done = () => {
+    if (turns.get(file) === turn) {
+      turns.delete(file);
+    }
+  };
+  turn.then(done, done);
   return turn;
 }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { chmodSync, closeSync, openSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
 import { after, describe, it } from "node:test";
 import { inspectImage } from "../../helper/content/inspect";
-import { contentsAt } from "../../helper/content/parts";
+import { Contents } from "../../helper/content/parts";
 import { withCredentials } from "../../helper/linux/credentials";
 import { O_RDONLY, openFile } from "../../helper/linux/file";
 import { Cancelled, uninterrupted } from "../../helper/pause";
@@ -66,17 +66,38 @@ describe("many partitions of an image", () => {
 
   it("are read by some threads at once, and not by all that there are", async () => {
     using file = openFile(path, O_RDONLY);
-    const all = [1, 2, 3].map(() => contentsAt(file, parts, uninterrupted));
+    const all = [1, 2, 3].map(() => new Contents(file, uninterrupted).of(parts));
     // Ours, and six more for the three of them.
     assert.equal(descriptors(), 7);
     await Promise.all(all);
     assert.equal(descriptors(), 1);
   });
 
+  it("those that were begun with are not begun again, and who isn't asked for is left", async () => {
+    using file = openFile(path, O_RDONLY);
+    const looking = new Contents(file, uninterrupted);
+    looking.begin(parts.slice(0, 3));
+    assert.equal(descriptors(), 4);
+    const asked = looking.of(parts.slice(0, 2));
+    assert.equal(descriptors(), 4);
+    assert.deepEqual(
+      (await asked).map(({ label }) => label),
+      labels.slice(0, 2),
+    );
+    assert.equal(descriptors(), 1);
+    looking.begin(parts.slice(3));
+    await looking.drop();
+    assert.equal(descriptors(), 1);
+    assert.deepEqual(
+      (await looking.of(parts)).map(({ label }) => label),
+      labels,
+    );
+  });
+
   it("who cancels is answered before the last one was looked at", async () => {
     using file = openFile(path, O_RDONLY);
     const cancelling = new AbortController();
-    const looking = contentsAt(file, parts, cancelling.signal);
+    const looking = new Contents(file, cancelling.signal).of(parts);
     cancelling.abort();
     await assert.rejects(looking, Cancelled);
     // Nobody reads by them any more.
@@ -87,7 +108,7 @@ describe("many partitions of an image", () => {
     chmodSync(path, 0o600);
     using file = openFile(path, O_RDONLY);
     chmodSync(path, 0);
-    const look = () => contentsAt(file, parts, uninterrupted);
+    const look = () => new Contents(file, uninterrupted).of(parts);
     const root = process.geteuid?.() === 0;
     const looking = root ? withCredentials({ uid: 65534, gid: 65534, groups: [] }, look) : look();
     assert.equal(descriptors(), 1);
