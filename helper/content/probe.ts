@@ -1,5 +1,5 @@
 /* What is on a device, a partition or an image. */
-import { type BlkidResult, type FoundTable, probeRange, type Superblock } from "../linux/blkid";
+import { type BlkidRange, type BlkidResult, type FoundTable, probeRange, type Superblock } from "../linux/blkid";
 import { isErrno, KernelError } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
 import { mayWait } from "../linux/thread";
@@ -9,6 +9,7 @@ import { type GptFaults, gptFaults, primaryOf } from "./gpt";
 import { isHole } from "./hole";
 import { readInto, sizeOf } from "./read";
 import { sizeBySuperblock } from "./size";
+import { isSurelyNoZfs } from "./zfs";
 
 export { probeSectorSize } from "./gpt";
 
@@ -62,7 +63,8 @@ export async function probe(
     return { content: noContent, table: undefined };
   }
   const range = { offset, size: present, sectorSize };
-  const searching = search(file, range);
+  const without = meanwhile && isSurelyNoZfs(file, range) ? ["zfs_member"] : undefined;
+  const searching = search(file, { ...range, without });
   const faults = meanwhile?.();
   // Whoever gave us the file may close it as soon as we fail.
   const found = await searching.finally(() => faults?.catch(() => {}));
@@ -95,7 +97,7 @@ export async function contentAt(file: OpenFile, range: ProbeRange): Promise<Cont
   }
 }
 
-async function search(file: OpenFile, range: Required<ProbeRange>): Promise<BlkidResult> {
+async function search(file: OpenFile, range: BlkidRange): Promise<BlkidResult> {
   try {
     return await probeRange(file, range);
   } catch (error) {

@@ -18,6 +18,8 @@ const BLKID_SUBLKS_VERSION = 1 << 8;
 const SUPERBLOCK_FLAGS =
   BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_VERSION;
 
+const BLKID_FLTR_NOTIN = 1;
+
 // What blkid_do_safeprobe returns besides 0 for something found.
 const NOTHING = 1;
 const AMBIVALENT = -2;
@@ -39,6 +41,9 @@ function declareFunctions() {
     blkid_probe_enable_superblocks: library.func("int blkid_probe_enable_superblocks(uintptr_t probe, int enable)"),
     blkid_probe_set_superblocks_flags: library.func(
       "int blkid_probe_set_superblocks_flags(uintptr_t probe, int flags)",
+    ),
+    blkid_probe_filter_superblocks_type: library.func(
+      "int blkid_probe_filter_superblocks_type(uintptr_t probe, int flag, const char **names)",
     ),
     blkid_probe_enable_partitions: library.func("int blkid_probe_enable_partitions(uintptr_t probe, int enable)"),
     blkid_do_safeprobe: library.func("int blkid_do_safeprobe(uintptr_t probe)"),
@@ -118,6 +123,8 @@ export interface BlkidRange {
   offset: number;
   size: number;
   sectorSize: number;
+  /** The types of superblocks not to look for, as it surely has none. */
+  without?: readonly string[] | undefined;
 }
 
 // libblkid seeks before it reads (it does not use pread), so that two probes of one descriptor would disturb each
@@ -157,6 +164,9 @@ async function probeNow(blkid: Functions, file: OpenFile, range: BlkidRange): Pr
     blkid.blkid_probe_set_sectorsize(probe, range.sectorSize);
     blkid.blkid_probe_enable_superblocks(probe, 1);
     blkid.blkid_probe_set_superblocks_flags(probe, SUPERBLOCK_FLAGS);
+    if (range.without) {
+      blkid.blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_NOTIN, [...range.without, null]);
+    }
     blkid.blkid_probe_enable_partitions(probe, 1);
     let outcome = await safeprobe(blkid, probe, file);
     const ambivalent = outcome === AMBIVALENT;

@@ -52,6 +52,7 @@ const functions = {
   clone: program.func("int clone(void *start, void *stack, int flags, void *argument)"),
   waitpid: program.func("int waitpid(int pid, void *status, int options)"),
   mount_setattr: program.func("syscall", "long", ["long", "long", "const char *", "long", "void *", "long"]),
+  preadv2: program.func("syscall", "long", ["long", "int", "const void *", "long", "long", "long", "int"]),
   openat2: program.func("syscall", "long", ["long", "int", "const char *", "const void *", "size_t"]),
   openat2Bytes: program.func("syscall", "long", ["long", "int", "const void *", "const void *", "size_t"]),
   statx: program.func("syscall", "long", ["long", "int", "const char *", "int", "unsigned int", "void *"]),
@@ -135,7 +136,7 @@ function refuseNul(args: Argument[], what: readonly [call: string, target: strin
  * have a NUL in it, and a layer before the ioctls doesn't see these.
  */
 export const bare = functions as Pick<Record<FunctionName, (...args: Argument[]) => number>, BareName>;
-type BareName = "openat" | "ioctl" | "cachestat" | "statx" | "close";
+type BareName = "openat" | "preadv2" | "ioctl" | "cachestat" | "statx" | "close";
 
 /** One ioctl as it goes to the kernel. `argument` is memory, a number (most requests of the loop driver), or nothing. */
 export interface Ioctl {

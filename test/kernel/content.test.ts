@@ -255,6 +255,32 @@ describe("image/inspect", { concurrency: false }, () => {
   });
 });
 
+describe("a disk of a ZFS pool", { concurrency: false }, () => {
+  // The places of its labels: two at the start, two at the end, in units of 256 KiB.
+  const end = 256 + 3;
+  for (const [label, order] of [
+    [0, "LE"],
+    [1, "BE"],
+    [end - 2, "LE"],
+    [end - 1, "BE"],
+  ] as const) {
+    it(`is told from one that has only a table, by uberblocks (${order}) in the label at ${label}`, async () => {
+      await using scene = await Scene.set();
+      const path = scene.workshop.disk("zfs.img", (end * MiB) / 4 + 4096, "label: gpt\nstart=1MiB, size=8M\n");
+      const type = async () => (await scene.helper.request("image/inspect", { path })).content.type;
+      // Once it has been read, all of it is in memory.
+      assert.deepEqual([await type(), await type()], ["gpt", "gpt"]);
+      for (let block = 4; block < 8; block++) {
+        const uberblock = Buffer.alloc(512);
+        uberblock[`writeBigUInt64${order}`](0x00bab10cn);
+        overwrite(path, label * 256 * 1024 + 128 * 1024 + block * 1024, uberblock);
+      }
+      assert.equal(blkid(path)?.TYPE, "zfs_member");
+      assert.equal(await type(), "zfs_member");
+    });
+  }
+});
+
 describe("who set a device up", { concurrency: false }, () => {
   it("is told of those that came by Diskloom, and of no others", async () => {
     await using scene = await Scene.set({ environment: { ...process.env, SUDO_UID: "65534", SUDO_GID: "65534" } });
