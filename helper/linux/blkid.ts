@@ -14,9 +14,7 @@ const BLKID_SUBLKS_LABEL = 1 << 1;
 const BLKID_SUBLKS_UUID = 1 << 3;
 const BLKID_SUBLKS_TYPE = 1 << 5;
 const BLKID_SUBLKS_USAGE = 1 << 7;
-const BLKID_SUBLKS_VERSION = 1 << 8;
-const SUPERBLOCK_FLAGS =
-  BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_VERSION;
+const SUPERBLOCK_FLAGS = BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE;
 
 const BLKID_FLTR_NOTIN = 1;
 
@@ -87,7 +85,6 @@ export interface Superblock {
   usage: string;
   label: string;
   uuid: string;
-  version: string;
 }
 
 /** A partition as a table describes it; start and size in bytes, the start counted from the start of the range. */
@@ -182,9 +179,7 @@ async function probeNow(blkid: Functions, file: OpenFile, range: BlkidRange): Pr
     const value = (name: string) => lookup(blkid, probe, name);
     const type = value("TYPE");
     const superblock =
-      type === ""
-        ? undefined
-        : { type, usage: value("USAGE"), label: value("LABEL"), uuid: value("UUID"), version: value("VERSION") };
+      type === "" ? undefined : { type, usage: value("USAGE"), label: value("LABEL"), uuid: value("UUID") };
     // Asking for the list looks for tables once more, also where the superblock says that there can be none (the
     // members of a RAID mirror show the table that is within), so the value comes first.
     const tableType = value("PTTYPE");
