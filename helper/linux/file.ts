@@ -2,7 +2,7 @@ import { type BigIntStats, close, constants, fstat, fstatSync, fsync, open, open
 import { promisify } from "node:util";
 import { type Devnum, devnum } from "./devnum";
 import { asKernelError, errnoName, KernelError, withErrno } from "./errno";
-import { attempt, bare, call, type Fd } from "./libc";
+import { attempt, call, type Fd } from "./libc";
 import { mayWait } from "./thread";
 
 // What can take long goes by Node's own calls: they cost half of what koffi's asynchronous ones do.
@@ -102,6 +102,9 @@ export class OpenFile implements Disposable, AsyncDisposable {
 // O_NONBLOCK: neither a FIFO nor a drive without medium may hold us up.
 const always = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
+/** How to open what is read from only to ask what it is. */
+export const LOOK = O_RDONLY | O_NOFOLLOW | always;
+
 /** Opens a file that can't keep us waiting: a regular one, or a node that isn't a device in use. */
 export function openFile(path: string, flags: number): OpenFile {
   return new OpenFile(call("open", [path, flags | always, 0], ["open", path]) as Fd, path);
@@ -150,16 +153,6 @@ export async function openDevice(path: string, flags: number): Promise<OpenFile>
     throw new KernelError("EINVAL", "open", path);
   }
   return await openAnything(path, flags);
-}
-
-/** As `openFile`, at once: for one that is read from only to ask what it is. @returns negative where that failed */
-export function openBriefly(folder: OpenFile, name: string): number {
-  return bare.openat(folder.fd, name, O_RDONLY | O_NOFOLLOW | always, 0);
-}
-
-/** What `openBriefly` opened. */
-export function closeBriefly(fd: number): void {
-  bare.close(fd);
 }
 
 /** As `openDevice`, by a path that need not be text. */

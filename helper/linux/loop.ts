@@ -1,11 +1,11 @@
 /* The loop driver's interface, <linux/loop.h>: numbers, structs and one function for each ioctl. */
 import type { OpenFile } from "./file";
-import { bare, ioctl, ioctlAsync } from "./libc";
+import { ioctl, ioctlAsync } from "./libc";
 
 const LOOP_SET_FD = 0x4c00;
 const LOOP_CLR_FD = 0x4c01;
 const LOOP_SET_STATUS64 = 0x4c04;
-const LOOP_GET_STATUS64 = 0x4c05;
+export const LOOP_GET_STATUS64 = 0x4c05;
 const LOOP_SET_CAPACITY = 0x4c07;
 const LOOP_SET_DIRECT_IO = 0x4c08;
 const LOOP_SET_BLOCK_SIZE = 0x4c09;
@@ -107,11 +107,6 @@ const status = Buffer.alloc(LOOP_INFO_SIZE);
 export function getStatus(loop: OpenFile): LoopInfo {
   ioctl(loop.fd, LOOP_GET_STATUS64, status, ["LOOP_GET_STATUS64", loop.path]);
   return decodeLoopInfo(status);
-}
-
-/** As `getStatus`, as the bytes of a `struct loop_info64`, at once. @returns false where that failed */
-export function readStatus(loop: number, bytes: Buffer): boolean {
-  return bare.ioctl(loop, LOOP_GET_STATUS64, bytes) === 0;
 }
 
 /** Binds and sets up in one go, since Linux 5.8. With partition scan it reads from the image. */

@@ -14,8 +14,11 @@ const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BTIME = 0x800;
 const STATX_MNT_ID = 0x1000;
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
+// The upper byte of a mode.
+const S_IFMT = 0o170000 >> 8;
+const S_IFREG = 0o100000 >> 8;
+// What Buffer has instead takes six times as long.
+const { fill } = Uint8Array.prototype;
 /** Where the fields of `struct statx` stand: stx_mode, stx_ino, …; `end` is behind stx_mnt_id. */
 const at = {
   mode: 28,
@@ -46,8 +49,8 @@ export function readFileFacts(folder: number, name: string, facts: Buffer, more 
   if (STATX === undefined || bare.statx(STATX, folder, name, flags, mask, facts) !== 0) {
     return false;
   }
-  facts.fill(0, at.read, at.read + 16);
-  return (facts.readUInt16LE(at.mode) & S_IFMT) === S_IFREG;
+  fill.call(facts, 0, at.read, at.read + 16);
+  return ((facts[at.mode + 1] ?? 0) & S_IFMT) === S_IFREG;
 }
 
 const known = Buffer.alloc(STATX_SIZE);

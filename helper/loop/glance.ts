@@ -6,20 +6,20 @@
 import { isDeepStrictEqual } from "node:util";
 import { isHole } from "../content/hole";
 import { type ProbeRange, probe, tableFaults } from "../content/probe";
-import { BLOCK_FACTS_SIZE, BlockFacts, decodeBlockFacts } from "../linux/block";
-import { isUncached } from "../linux/cachestat";
 import { type Devnum, devnum } from "../linux/devnum";
 import { KernelError } from "../linux/errno";
-import { closeBriefly, O_PATH, O_RDONLY, type OpenFile, openBriefly, openFile, openWithoutLinks } from "../linux/file";
+import { O_PATH, O_RDONLY, type OpenFile, openFile, openWithoutLinks } from "../linux/file";
 import {
-  decodeLoopInfo,
-  LO_FLAGS_AUTOCLEAR,
-  LO_FLAGS_DIRECT_IO,
-  LO_FLAGS_PARTSCAN,
-  LOOP_INFO_SIZE,
-  readStatus,
-} from "../linux/loop";
-import { decodeFileFacts, FILE_FACTS_SIZE, readFileFacts, STATX_SIZE } from "../linux/statx";
+  DEVICE_FACTS_SIZE,
+  decodeBlockFacts,
+  lookAtDevice,
+  lookAtDeviceIn,
+  lookAtImage,
+  lookAtImageIn,
+  facts as seen,
+} from "../linux/look";
+import { decodeLoopInfo, LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_PARTSCAN } from "../linux/loop";
+import { decodeFileFacts } from "../linux/statx";
 import type { Attachment } from "../owners";
 import { Problem } from "../problem";
 import type { Content, LoopDevice } from "../protocol";
@@ -42,15 +42,6 @@ export interface Described {
   content: Content;
 }
 
-// What a glance takes down, each time at the same place: of the device, and behind it of the image.
-const DEVICE_FACTS_SIZE = LOOP_INFO_SIZE + BLOCK_FACTS_SIZE;
-const FACTS_SIZE = DEVICE_FACTS_SIZE + FILE_FACTS_SIZE;
-const now = Buffer.alloc(DEVICE_FACTS_SIZE + STATX_SIZE);
-const status = now.subarray(0, LOOP_INFO_SIZE);
-const block = new BlockFacts(now.subarray(LOOP_INFO_SIZE, DEVICE_FACTS_SIZE));
-const file = now.subarray(DEVICE_FACTS_SIZE);
-const compared = now.subarray(0, FACTS_SIZE);
-
 /** Glances at one device after the other. */
 export class Glances implements Disposable {
   readonly #nodes = openFile("/dev", O_PATH);
@@ -65,9 +56,9 @@ export class Glances implements Disposable {
     const folder = isBlank ? this.#enter(image.folder) : undefined;
     return (
       folder !== undefined &&
-      briefly(this.#nodes, disk, readDevice) &&
-      briefly(folder, image.name, readUncached) &&
-      facts.equals(compared)
+      lookAtDeviceIn(this.#nodes, disk) &&
+      lookAtImageIn(folder, image.name) &&
+      facts.equals(seen)
     );
   }
 
@@ -113,7 +104,7 @@ function described(whole: LoopDevice): Described {
   return {
     json: kept(Buffer.from(JSON.stringify(whole))),
     disk: device.slice("/dev/".length),
-    facts: kept(compared),
+    facts: kept(seen),
     isBlank: false,
     attachment: { device, diskSequence, backingInode, backingDevnum },
     devnum: devnum as Devnum,
@@ -133,8 +124,8 @@ function kept(bytes: Buffer): Buffer {
 
 /** Whether the device that the facts are of is the one that was described. */
 function agrees(device: LoopDevice): boolean {
-  const info = decodeLoopInfo(status);
-  const image = decodeFileFacts(file);
+  const info = decodeLoopInfo(seen);
+  const image = decodeFileFacts(seen.subarray(DEVICE_FACTS_SIZE));
   const { offset, sizeLimit, diskSequence, size, sectorSize, readOnly, reference } = device;
   return (
     info.number === device.number &&
@@ -149,7 +140,7 @@ function agrees(device: LoopDevice): boolean {
     Number(info.offset) === offset &&
     Number(info.sizeLimit) === sizeLimit &&
     info.reference === reference &&
-    isDeepStrictEqual(decodeBlockFacts(block.bytes), { diskSequence, size, sectorSize, readOnly })
+    isDeepStrictEqual(decodeBlockFacts(seen), { diskSequence, size, sectorSize, readOnly })
   );
 }
 
@@ -159,15 +150,15 @@ export async function isAsDescribed(known: Described): Promise<boolean> {
   try {
     using loop = openFile(attachment.device, O_RDONLY);
     using opened = openImage(loop, `${image.folder}/${image.name}`);
-    if (!opened || facts.compare(now, 0, DEVICE_FACTS_SIZE, 0, DEVICE_FACTS_SIZE) !== 0) {
+    if (!opened || facts.compare(seen, 0, DEVICE_FACTS_SIZE, 0, DEVICE_FACTS_SIZE) !== 0) {
       return false;
     }
-    const { inode, devnum, size, blocks } = decodeFileFacts(file);
+    const { inode, devnum, size, blocks } = decodeFileFacts(seen.subarray(DEVICE_FACTS_SIZE));
     const before = decodeFileFacts(facts.subarray(DEVICE_FACTS_SIZE));
     if (inode !== before.inode || devnum !== before.devnum || size !== before.size) {
       return false;
     }
-    compared.copy(facts);
+    seen.copy(facts);
     const present = Math.min(range.size, size - range.offset);
     if (present > 0 && isHole(opened, range.offset, present)) {
       known.isBlank = blocks === 0;
@@ -188,39 +179,18 @@ function notNow(error: unknown): undefined {
   }
 }
 
-/** What is said of the device as such. @returns false where it failed, or the kernel has something of it in memory */
-function readDevice(loop: number): boolean {
-  return readStatus(loop, status) && block.read(loop) && isUncached(loop);
-}
-
-/** What is said of an image. @returns false where the kernel has something of it in memory */
-function readUncached(image: number): boolean {
-  return isUncached(image) && readFileFacts(image, "", file);
-}
-
-/** Opens a file for as long as it is looked at. @returns false where it can't be, or the look says so */
-function briefly(folder: OpenFile, name: string, look: (fd: number) => boolean): boolean {
-  const fd = openBriefly(folder, name);
-  if (fd < 0) {
-    return false;
-  }
-  const seen = look(fd);
-  closeBriefly(fd);
-  return seen;
-}
-
 /**
  * Takes down the facts, and opens the image to be read instead of the device; `undefined` where that would not be the
  * same.
  */
 function openImage(loop: OpenFile, path: string): OpenFile | undefined {
-  if (!readDevice(loop.fd)) {
+  if (!lookAtDevice(loop.fd)) {
     return undefined;
   }
   const image = openWithoutLinks(path, O_RDONLY);
   let isRegular = false;
   try {
-    isRegular = readFileFacts(image.fd, "", file);
+    isRegular = lookAtImage(image.fd);
     return isRegular ? image : undefined;
   } finally {
     if (!isRegular) {
