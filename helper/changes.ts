@@ -6,26 +6,34 @@ import type { KernelError } from "./linux/errno";
 import { O_RDONLY, openFile } from "./linux/file";
 import { deviceUnder, readMounts } from "./linux/mountinfo";
 import { POLLIN, POLLPRI, watch } from "./linux/poll";
-import { openUeventSocket, readUevents } from "./linux/uevent";
+import { openUeventSocket, readUevents, setListening } from "./linux/uevent";
 
 /** What comes within so many milliseconds is told as one change. */
 const GROUPING = 50;
+/**
+ * While one change follows on the other, they are told less and less often, down to once in so many milliseconds. Who is
+ * told asks for all devices again: with many helpers that and the telling was a third of what a busy machine did.
+ */
+const LONGEST_GROUPING = 400;
 
 /** Tells whoever wants to know that the picture of devices has changed. */
 export class Changes implements Disposable {
   #timer: NodeJS.Timeout | undefined;
+  #grouping = GROUPING;
+  #told = Number.NEGATIVE_INFINITY;
+  readonly #socket = openUeventSocket();
   #mounts = relevantMounts();
   readonly #watch: Disposable;
 
   /**
-   * @param tell called at most once in 50 ms
+   * @param tell called at most once in 50 ms, and less often where it is called again and again
    * @param failed called where the kernel's word can't be had any more
    */
   constructor(
     readonly tell: () => void,
-    failed: (error: KernelError | unknown) => void,
+    readonly failed: (error: KernelError | unknown) => void,
   ) {
-    const socket = openUeventSocket();
+    const socket = this.#socket;
     const mountinfo = openFile("/proc/self/mountinfo", O_RDONLY);
     this.#watch = watch(
       [
@@ -39,10 +47,31 @@ export class Changes implements Disposable {
 
   /** To be called where we have changed something that the kernel says nothing of. */
   noticed(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.tell();
-    }, GROUPING);
+    if (this.#timer) {
+      return;
+    }
+    const goesOn = performance.now() - this.#told < 2 * GROUPING;
+    this.#grouping = goesOn ? Math.min(2 * this.#grouping, LONGEST_GROUPING) : GROUPING;
+    this.#timer = setTimeout(() => this.#tellNow(), this.#grouping);
+    try {
+      // It is going to be told anyway: until then, there is nothing to hear.
+      setListening(this.#socket, false);
+    } catch {
+      // Then we hear more than we need.
+    }
+  }
+
+  #tellNow(): void {
+    this.#timer = undefined;
+    try {
+      readUevents(this.#socket);
+      // First, so that nothing goes unheard that comes after we have told.
+      setListening(this.#socket, true);
+    } catch (error) {
+      this.failed(error);
+    }
+    this.#told = performance.now();
+    this.tell();
   }
 
   #uevents({ paths, lost }: ReturnType<typeof readUevents>): void {

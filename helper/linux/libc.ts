@@ -35,6 +35,7 @@ const functions = {
     "long sendto(int fd, const void *buffer, size_t length, int flags, const void *address, unsigned int addressLength)",
   ),
   bind: program.func("int bind(int fd, const void *address, unsigned int length)"),
+  setsockopt: program.func("int setsockopt(int fd, int level, int option, const void *value, unsigned int length)"),
   recv: program.func("long recv(int fd, void *buffer, size_t length, int flags)"),
   eventfd: program.func("int eventfd(unsigned int initial, int flags)"),
   write: program.func("long write(int fd, const void *buffer, size_t length)"),

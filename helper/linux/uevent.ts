@@ -11,6 +11,10 @@ const NETLINK_KOBJECT_UEVENT = 15;
 /** The group of what the kernel itself sends; udev sends to group 2. */
 const KERNEL_GROUP = 1;
 const SOCKADDR_NL_SIZE = 12;
+// <linux/socket.h>, <linux/netlink.h>
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_DROP_MEMBERSHIP = 2;
 // UEVENT_BUFFER_SIZE in <linux/kobject.h> is 2048, and the path comes before it.
 const MESSAGE_SIZE = 8192;
 
@@ -28,6 +32,14 @@ export function openUeventSocket(): OpenFile {
     socket[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Has the socket listen or not. While it doesn't, an event costs neither the kernel nor us anything. */
+export function setListening(socket: OpenFile, on: boolean): void {
+  const group = Buffer.alloc(4);
+  group.writeUInt32LE(KERNEL_GROUP);
+  const option = on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+  call("setsockopt", [socket.fd, SOL_NETLINK, option, group, group.length], ["setsockopt", "uevents"]);
 }
 
 const message = Buffer.alloc(MESSAGE_SIZE);

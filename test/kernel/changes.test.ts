@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { Changes } from "../../helper/changes";
 import type { TestHelper } from "../helper";
 import { MiB, run } from "../images";
 import { problem, Scene, until } from "./scene";
@@ -119,5 +120,46 @@ describe("devices/changed", { concurrency: false }, () => {
       }
       assert.ok(attempt < 5, "never quiet");
     }
+  });
+});
+
+describe("telling of changes", () => {
+  it("is less and less often while they go on, with a deaf ear in between, and at once again after a rest", async () => {
+    const times: number[] = [];
+    const listened: boolean[] = [];
+    // What the kernel has of our socket: protocol 15, and a mask of the groups that it listens to.
+    const isListening = () =>
+      readFileSync("/proc/net/netlink", "utf8")
+        .split("\n")
+        .map((line) => line.trim().split(/\s+/))
+        .some(([, protocol, port, groups]) => protocol === "15" && port === `${process.pid}` && groups === "00000001");
+    const notice = () => {
+      assert.ok(isListening());
+      changes.noticed();
+      listened.push(isListening());
+    };
+    using changes = new Changes(
+      () => {
+        times.push(performance.now());
+        if (times.length < 6) {
+          notice();
+        }
+      },
+      (error) => assert.fail(`${error}`),
+    );
+    const begun = performance.now();
+    notice();
+    await until(() => times.length >= 6, "six of them");
+    assert.ok(listened.every((is) => !is));
+    // Timers count in whole milliseconds.
+    const between = times.map((time, index) => time - (times[index - 1] ?? begun));
+    [50, 100, 200, 400, 400, 400].forEach((least, index) => {
+      assert.ok((between[index] ?? 0) >= least - 2, `${between}`);
+    });
+    await sleep(150);
+    const again = performance.now();
+    changes.noticed();
+    await until(() => times.length >= 7, "one more");
+    assert.ok((times.at(-1) ?? 0) - again < 350, `${(times.at(-1) ?? 0) - again} ms after a rest`);
   });
 });
