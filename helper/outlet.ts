@@ -1,19 +1,16 @@
 /* Writing messages to a client that may not read them. */
 import type { Writable } from "node:stream";
-import { AbstractMessageWriter, Message, type MessageWriter } from "vscode-jsonrpc/node";
+import { AbstractMessageWriter, Message, type MessageWriter, type ResponseMessage } from "vscode-jsonrpc/node";
 import { DEVICES_CHANGED } from "./codes";
 import type { Outlet } from "./frames";
+import { framed, header } from "./received";
 import { WrittenResult } from "./written";
 
 /** Messages that wait to be read by the client; with as many, no further request is looked at. */
 const MOST_WAITING = 64;
 
-function encode(message: Message): Uint8Array {
-  if (!Message.isResponse(message) || !(message.result instanceof WrittenResult)) {
-    return Buffer.from(JSON.stringify(message));
-  }
-  const { result, ...rest } = message;
-  return result.within(rest);
+function isWritten(message: Message): message is ResponseMessage & { result: WrittenResult } {
+  return Message.isResponse(message) && message.result instanceof WrittenResult;
 }
 
 /**
@@ -50,10 +47,12 @@ export class BoundedWriter extends AbstractMessageWriter implements MessageWrite
     }
     this.#waiting++;
     try {
-      await this.#send(encode(message));
+      await new Promise<void>((resolve, reject) => {
+        this.#send(message, (error) => (error ? reject(error) : resolve()));
+      });
     } finally {
       this.#waiting--;
-      if (Message.isResponse(message) && message.result instanceof WrittenResult) {
+      if (isWritten(message)) {
         message.result.release();
       }
       if (!this.isFull) {
@@ -66,13 +65,17 @@ export class BoundedWriter extends AbstractMessageWriter implements MessageWrite
     this.stream.end();
   }
 
-  #send(content: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.stream.cork();
-      this.stream.write(`Content-Length: ${content.length}\r\n\r\n`, "latin1");
-      this.stream.write(content, (error) => (error ? reject(error) : resolve()));
-      this.stream.uncork();
-    });
+  #send(message: Message, done: (error?: Error | null) => void): void {
+    if (!isWritten(message)) {
+      this.stream.write(framed(JSON.stringify(message)), done);
+      return;
+    }
+    const { result, ...rest } = message;
+    const content = result.within(rest);
+    this.stream.cork();
+    this.stream.write(header(content.length), "latin1");
+    this.stream.write(content, done);
+    this.stream.uncork();
   }
 
   #makeUp(): void {

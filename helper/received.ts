@@ -73,7 +73,12 @@ export class Received {
 
 /** Puts a message, which is JSON, into a frame. */
 export function framed(json: string): string {
-  return `Content-Length: ${Buffer.byteLength(json)}${HEADER_END}${json}`;
+  return `${header(Buffer.byteLength(json))}${json}`;
+}
+
+/** What comes before a message. @param length bytes */
+export function header(length: number): string {
+  return `Content-Length: ${length}${HEADER_END}`;
 }
 
 function lengthIn(header: string): number {
