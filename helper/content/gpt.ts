@@ -143,11 +143,15 @@ export function likelyParts(disk: Disk, { entries, entrySize }: GptCopy, most: n
   if (!entries || entrySize < ENTRY_SIZE) {
     return parts;
   }
-  const place = (at: number) => Number(entries.readBigUInt64LE(at)) * disk.sectorSize;
+  // No disk has more than 48 bits can count, and most entries are empty.
+  const place = (at: number) => entries.readUIntLE(at, 6) * disk.sectorSize;
   for (let entry = 0; entry + entrySize <= entries.length && parts.length < most; entry += entrySize) {
     const start = place(entry + entryAt.firstLba);
+    if (start === 0) {
+      continue;
+    }
     const end = place(entry + entryAt.lastLba) + disk.sectorSize;
-    if (start > 0 && start < end && end <= disk.size) {
+    if (start < end && end <= disk.size) {
       parts.push({ offset: disk.offset + start, size: end - start, sectorSize: disk.sectorSize });
     }
   }

@@ -4,7 +4,7 @@
  * takes a fraction of it.
  */
 import type { OpenFile } from "../linux/file";
-import { CachedReader } from "../linux/readCached";
+import { readCached } from "../linux/readCached";
 
 /** The smallest disk that libblkid looks for labels on. */
 const SMALLEST = 64 * 1024 * 1024;
@@ -17,7 +17,7 @@ const MAGIC = 0x00bab10c;
 const MAGIC_SWAPPED = 0x0cb1ba00;
 const WORD = 4;
 
-let reader: CachedReader | undefined;
+let uberblocks: Uint32Array | undefined;
 
 /**
  * Whether a range of a file surely has no ZFS label, as far as that can be told from what is in memory: libblkid looks
@@ -27,12 +27,11 @@ export function isSurelyNoZfs(file: OpenFile, { offset, size }: { offset: number
   if (size < SMALLEST) {
     return false;
   }
-  reader ??= new CachedReader(UBERBLOCKS);
-  const { bytes } = reader;
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, UBERBLOCKS / WORD);
+  uberblocks ??= new Uint32Array(UBERBLOCKS / WORD);
+  const bytes = new Uint8Array(uberblocks.buffer);
   const end = size - (size % LABEL);
   for (const label of [0, LABEL, end - 2 * LABEL, end - LABEL]) {
-    if (!reader.fill(file.fd, offset + label + UBERBLOCKS) || hasUberblock(words)) {
+    if (!readCached(file.fd, bytes, offset + label + UBERBLOCKS) || hasUberblock(uberblocks)) {
       return false;
     }
   }
