@@ -251,7 +251,7 @@ async function readTable(blkid: Functions, probe: unknown, type: string, uuid: s
       type: typeOf(blkid, partition),
       uuid: clean(blkid.blkid_partition_get_uuid(partition)),
       name: clean(blkid.blkid_partition_get_name(partition)),
-      role: roleOf(blkid, partition),
+      role: type === "gpt" ? "primary" : roleOf(blkid, partition),
     });
   }
   return { type, uuid, partitions: partitions.sort((a, b) => a.number - b.number) };
