@@ -49,6 +49,9 @@ export async function readInto(file: OpenFile, bytes: Buffer, position: number):
 /** As `readAt`, for a few bytes that are needed before anything else can go on. */
 export function readAtOnce(file: OpenFile, position: number, length: number): Buffer {
   const bytes = Buffer.alloc(length);
+  if (readCached(file.fd, bytes, position)) {
+    return bytes;
+  }
   const done = withErrno("pread", file.path, () => readSync(file.fd, bytes, 0, length, position));
   return bytes.subarray(0, done);
 }
