@@ -63,8 +63,8 @@ export async function probe(
     return { content: noContent, table: undefined };
   }
   const range = { offset, size: present, sectorSize };
-  const without = meanwhile && isSurelyNoZfs(file, range) ? ["zfs_member"] : undefined;
-  const searching = search(file, { ...range, without });
+  // Only on a disk with a table is looking for ZFS what takes longest.
+  const searching = search(file, range, meanwhile && isSurelyNoZfs(file, range) ? ["zfs_member"] : []);
   const faults = meanwhile?.();
   // Whoever gave us the file may close it as soon as we fail.
   const found = await searching.finally(() => faults?.catch(() => {}));
@@ -97,9 +97,9 @@ export async function contentAt(file: OpenFile, range: ProbeRange): Promise<Cont
   }
 }
 
-async function search(file: OpenFile, range: BlkidRange): Promise<BlkidResult> {
+async function search(file: OpenFile, range: BlkidRange, without: readonly string[]): Promise<BlkidResult> {
   try {
-    return await probeRange(file, range);
+    return await probeRange(file, range, without);
   } catch (error) {
     if (isErrno(error, "ELIBACC")) {
       throw Problem.of(

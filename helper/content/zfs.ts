@@ -20,8 +20,8 @@ const WORD = 4;
 let uberblocks: Uint32Array | undefined;
 
 /**
- * Whether a range of a file surely has no ZFS label, as far as that can be told from what is in memory: libblkid looks
- * for one else.
+ * Whether a range of a file surely has no ZFS label. False where that can't be told, as what is in memory doesn't show it,
+ * or isn't worth asking, as libblkid doesn't look for one there.
  */
 export function isSurelyNoZfs(file: OpenFile, { offset, size }: { offset: number; size: number }): boolean {
   if (size < SMALLEST) {

@@ -120,8 +120,6 @@ export interface BlkidRange {
   offset: number;
   size: number;
   sectorSize: number;
-  /** The types of superblocks not to look for, as it surely has none. */
-  without?: readonly string[] | undefined;
 }
 
 // libblkid seeks before it reads (it does not use pread), so that two probes of one descriptor would disturb each
@@ -132,11 +130,12 @@ const turns = new WeakMap<OpenFile, Promise<unknown>>();
  * Looks for superblocks and partition tables in a part of a file or device.
  *
  * @param range has to lie within the file, and may not be empty
+ * @param without libblkid's names of superblocks that it surely has none of
  * @throws KernelError ELIBACC where the library isn't installed, EIO and others where the file can't be read
  */
-export function probeRange(file: OpenFile, range: BlkidRange): Promise<BlkidResult> {
+export function probeRange(file: OpenFile, range: BlkidRange, without?: readonly string[]): Promise<BlkidResult> {
   const blkid = library();
-  const now = () => probeNow(blkid, file, range);
+  const now = () => probeNow(blkid, file, range, without);
   const turn = turns.get(file)?.then(now, now) ?? now();
   turns.set(file, turn);
   const done = () => {
@@ -148,7 +147,12 @@ export function probeRange(file: OpenFile, range: BlkidRange): Promise<BlkidResu
   return turn;
 }
 
-async function probeNow(blkid: Functions, file: OpenFile, range: BlkidRange): Promise<BlkidResult> {
+async function probeNow(
+  blkid: Functions,
+  file: OpenFile,
+  range: BlkidRange,
+  without: readonly string[] = [],
+): Promise<BlkidResult> {
   const probe: unknown = blkid.blkid_new_probe();
   if (!probe) {
     throw new KernelError("ENOMEM", "blkid_new_probe", file.path);
@@ -161,8 +165,8 @@ async function probeNow(blkid: Functions, file: OpenFile, range: BlkidRange): Pr
     blkid.blkid_probe_set_sectorsize(probe, range.sectorSize);
     blkid.blkid_probe_enable_superblocks(probe, 1);
     blkid.blkid_probe_set_superblocks_flags(probe, SUPERBLOCK_FLAGS);
-    if (range.without) {
-      blkid.blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_NOTIN, [...range.without, null]);
+    if (without.length > 0) {
+      blkid.blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_NOTIN, [...without, null]);
     }
     blkid.blkid_probe_enable_partitions(probe, 1);
     let outcome = await safeprobe(blkid, probe, file);

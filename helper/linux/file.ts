@@ -103,7 +103,7 @@ export class OpenFile implements Disposable, AsyncDisposable {
 const always = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
 /** How to open what is read from only to ask what it is. */
-export const LOOK = O_RDONLY | O_NOFOLLOW | always;
+export const READ_BRIEFLY = O_RDONLY | O_NOFOLLOW | always;
 
 /** Opens a file that can't keep us waiting: a regular one, or a node that isn't a device in use. */
 export function openFile(path: string, flags: number): OpenFile {

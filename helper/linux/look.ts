@@ -5,7 +5,7 @@
  */
 import { BLKGETDISKSEQ, BLKGETSIZE64, BLKROGET, BLKSSZGET } from "./block";
 import { isUncached } from "./cachestat";
-import { LOOK, type OpenFile } from "./file";
+import { type OpenFile, READ_BRIEFLY } from "./file";
 import { bare } from "./libc";
 import { LOOP_GET_STATUS64, LOOP_INFO_SIZE } from "./loop";
 import { FILE_FACTS_SIZE, readFileFacts, STATX_SIZE } from "./statx";
@@ -44,7 +44,7 @@ export function lookAtDevice(fd: number): boolean {
 
 /** As `lookAtDevice`, of one that has to be opened; false, too, where it can't be. */
 export function lookAtDeviceIn(folder: OpenFile, name: string): boolean {
-  const fd = openat(folder.fd, name, LOOK, 0);
+  const fd = openat(folder.fd, name, READ_BRIEFLY, 0);
   if (fd < 0) {
     return false;
   }
@@ -60,7 +60,7 @@ export function lookAtImage(fd: number): boolean {
 
 /** As `lookAtImage`, of one that has to be opened; false, too, where the kernel has something of it in memory. */
 export function lookAtImageIn(folder: OpenFile, name: string): boolean {
-  const fd = openat(folder.fd, name, LOOK, 0);
+  const fd = openat(folder.fd, name, READ_BRIEFLY, 0);
   if (fd < 0) {
     return false;
   }

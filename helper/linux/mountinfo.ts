@@ -1,6 +1,7 @@
 /* Mounts, as /proc/…/mountinfo tells them: proc_pid_mountinfo(5). */
 import { readFileSync, statSync } from "node:fs";
 import { type Devnum, devnum, parseDevnum } from "./devnum";
+import { withErrno } from "./errno";
 import type { OpenFile } from "./file";
 
 /** One line: what is mounted where. */
@@ -60,8 +61,9 @@ export function readDeviceMounts(): MountEntry[] {
 }
 
 /** The id of the mount that a file or folder was opened in: proc_pid_fdinfo(5), Linux 3.15. */
-export function mountIdOf({ fd }: OpenFile): number {
-  return Number(/^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1]);
+export function mountIdOf({ fd, path }: OpenFile): number {
+  const info = withErrno("read", path, () => readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"));
+  return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1]);
 }
 
 /**

@@ -9,15 +9,7 @@ import { deviceSize, isReadOnly } from "../linux/block";
 import type { Devnum } from "../linux/devnum";
 import { isErrno, KernelError } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
-import {
-  type FileSystemWish,
-  MountRefusal,
-  makeMount,
-  mountOnto,
-  openFileSystem,
-  placeMount,
-  unmount,
-} from "../linux/mount";
+import { type FileSystemWish, MountRefusal, makeMount, mountOnto, openFileSystem, placeMount } from "../linux/mount";
 import { deviceUnder, type MountEntry, mountIdOf, readMounts } from "../linux/mountinfo";
 import { throwIfCancelled } from "../pause";
 import { inWords, Problem } from "../problem";
@@ -28,6 +20,7 @@ import { type MountBook, withBook } from "./book";
 import { type Mountable, openMountable } from "./device";
 import { applyIdMap, checkIdMap } from "./idmap";
 import { addUnasked, checkOptions, journalOption } from "./options";
+import { MountPlace } from "./place";
 import { MadeTarget, makeTarget, openTarget, pathNow } from "./target";
 import { openDriver, readOnlyFileSystems, typesFor, unsupported } from "./type";
 
@@ -57,9 +50,9 @@ export async function mountDevice(wish: Wish, caller: Caller, work: Work): Promi
   return await withBook(caller, work.signal, async (book) => {
     const names = [content.label, content.uuid, basename(wish.device)];
     using target = chosen ? new ChosenTarget(chosen) : makeTarget(caller, names);
-    const mount = await place(prepared, mountable, target, book);
+    const { mount, entry } = await place(prepared, mountable, target, book);
     if (wish.readOnly === false && mount.readOnly) {
-      await unmount(mount.target);
+      await takeBack(entry);
       throw new Problem("unsupported", `The kernel mounts ${wish.device} for reading only, and says no more.`, {
         device: wish.device,
       });
@@ -187,10 +180,10 @@ async function place(
   mountable: Mountable,
   target: MadeTarget | ChosenTarget,
   book: MountBook,
-): Promise<Mount> {
+): Promise<{ mount: Mount; entry: MountEntry }> {
   const { devnum, diskSequence } = mountable;
-  const entry = { target: target.path, made: target instanceof MadeTarget, devnum, diskSequence, id: null };
-  book.add(entry);
+  const booked = { target: target.path, made: target instanceof MadeTarget, devnum, diskSequence, id: null };
+  book.add(booked);
   try {
     if (prepared.aside) {
       placeMount(prepared.aside, target.folder);
@@ -198,16 +191,24 @@ async function place(
       await mountOnto(target.folder, prepared);
     }
   } catch (error) {
-    book.remove(entry);
+    book.remove(booked);
     throw await refusal(error, prepared, mountable);
   }
-  const found = findPlaced(prepared, target.folder, devnum);
-  const mount = found && mountsByDevice([found]).get(devnum)?.[0];
-  if (!found || !mount) {
+  const entry = findPlaced(prepared, target.folder, devnum);
+  const mount = entry && mountsByDevice([entry]).get(devnum)?.[0];
+  if (!entry || !mount) {
     throw new Problem("kernel", `${prepared.source} was mounted at ${target.path}, but isn't there any more.`);
   }
-  book.complete(entry, found);
-  return mount;
+  book.complete(booked, entry);
+  return { mount, entry };
+}
+
+/** Unmounts what was just mounted, and nothing else that its path may lead to by now. */
+async function takeBack(entry: MountEntry): Promise<void> {
+  using there = new MountPlace(entry);
+  if (there.isOnTop()) {
+    await there.unmount(false);
+  }
 }
 
 /** The mount that was just made, wherever its folder has been moved to meanwhile. */

@@ -2,12 +2,11 @@
  * The place of a mount, by the folder that it is in rather than by its path: root unmounts and mounts again here, and
  * whoever owns a folder on the path could put a link in its stead meanwhile.
  */
-import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { isErrno, KernelError, withErrno } from "../linux/errno";
+import { isErrno, KernelError } from "../linux/errno";
 import { type OpenFile, openFile } from "../linux/file";
 import { cloneMount, placeMount, unmount } from "../linux/mount";
-import type { MountEntry } from "../linux/mountinfo";
+import { type MountEntry, mountIdOf } from "../linux/mountinfo";
 
 const O_PATH = 0o10000000;
 const O_DIRECTORY = 0o200000;
@@ -62,9 +61,4 @@ export class MountPlace implements Disposable {
   [Symbol.dispose](): void {
     this.#parent[Symbol.dispose]();
   }
-}
-
-function mountIdOf({ fd, path }: OpenFile): number {
-  const info = withErrno("read", path, () => readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"));
-  return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1]);
 }
