@@ -52,43 +52,6 @@ export function pauseRandomly(most: number, signal: AbortSignal, least = 0): Pro
 }
 
 /**
- * Tries again and again, with a timer and nothing more for each time: where many wait for the same, the waiting itself
- * is what keeps the machine busy.
- *
- * @param attempt says after how many milliseconds to try again; nothing where it succeeded
- * @throws what `attempt` throws, Cancelled as soon as the signal says so
- */
-export function poll(attempt: () => number | undefined, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined;
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", cancel);
-      settle();
-    };
-    const cancel = () => end(() => reject(new Cancelled()));
-    const step = () => {
-      try {
-        const wait = attempt();
-        if (wait === undefined) {
-          end(resolve);
-        } else {
-          timer = setTimeout(step, wait);
-        }
-      } catch (error) {
-        end(() => reject(error));
-      }
-    };
-    if (signal.aborted) {
-      cancel();
-    } else {
-      signal.addEventListener("abort", cancel);
-      step();
-    }
-  });
-}
-
-/**
  * Tries until `attempt` answers something else than `undefined`.
  * @param limit milliseconds after which it is given up with what `expired` says
  */

@@ -2,7 +2,7 @@ import { type BigIntStats, close, constants, fstat, fstatSync, fsync, open, open
 import { promisify } from "node:util";
 import { type Devnum, devnum } from "./devnum";
 import { asKernelError, errnoName, KernelError, withErrno } from "./errno";
-import { attempt, call, type Fd } from "./libc";
+import { attempt, call, callAsync, type Fd } from "./libc";
 import { mayWait } from "./thread";
 
 // What can take long goes by Node's own calls: they cost half of what koffi's asynchronous ones do.
@@ -57,10 +57,7 @@ export class OpenFile implements Disposable, AsyncDisposable {
     return devnum(this.identity().rdev);
   }
 
-  /**
-   * Takes an exclusive BSD lock if nobody holds one, and says whether it did. It never waits: a thread blocked in
-   * flock(2) can't be got back.
-   */
+  /** Takes an exclusive BSD lock if nobody holds one, and says whether it did. It never waits. */
   tryLock(): boolean {
     const what = ["flock", this.path] as const;
     const result = attempt("flock", [this.fd, LOCK_EX | LOCK_NB], what);
@@ -69,6 +66,14 @@ export class OpenFile implements Disposable, AsyncDisposable {
       throw new KernelError(errno, ...what);
     }
     return errno === undefined;
+  }
+
+  /**
+   * Takes an exclusive BSD lock once nobody else holds one. The thread that is blocked in flock(2) can't be got back: the
+   * file is to stay open until it has come, and the process can't end by exit(3), which waits for all threads.
+   */
+  async lock(): Promise<void> {
+    await callAsync("flock", [this.fd, LOCK_EX], ["flock", this.path]);
   }
 
   /** Lets go of the lock, for a file that stays open. */

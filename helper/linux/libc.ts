@@ -37,6 +37,7 @@ const functions = {
   bind: program.func("int bind(int fd, const void *address, unsigned int length)"),
   setsockopt: program.func("int setsockopt(int fd, int level, int option, const void *value, unsigned int length)"),
   recv: program.func("long recv(int fd, void *buffer, size_t length, int flags)"),
+  _exit: program.func("void _exit(int status)"),
   eventfd: program.func("int eventfd(unsigned int initial, int flags)"),
   write: program.func("long write(int fd, const void *buffer, size_t length)"),
   read: program.func("long read(int fd, void *buffer, size_t length)"),

@@ -7,20 +7,16 @@
  */
 import { isErrno } from "../linux/errno";
 import { O_RDWR, type OpenFile, openFile } from "../linux/file";
+import { call } from "../linux/libc";
 import { flockHolder } from "../linux/locks";
 import { LOOP_CONTROL } from "../linux/loop";
-import { poll, throwIfCancelled } from "../pause";
+import { orCancelled, throwIfCancelled } from "../pause";
 import { Problem } from "../problem";
 
 /** Nobody holds it for longer than a few milliseconds, and one who has kept it for so many is stuck. */
 const LOCK_LIMIT = 30_000;
 /** How often it is looked who holds it, in milliseconds. */
 const LOOK = 1000;
-/** The longest pause between two attempts, in milliseconds. With half of it, 32 helpers were busy with waiting. */
-const LONGEST_PAUSE = 32;
-/** Who has waited for so many milliseconds tries more often, so that none waits for ever while others come and go. */
-const PATIENCE = 500;
-const SHORT_PAUSE = 4;
 
 export function openControl(): OpenFile {
   try {
@@ -37,44 +33,101 @@ export function openControl(): OpenFile {
   }
 }
 
-// A queue within this process: polling the lock among ourselves would waste time.
+// A queue within this process: one of us waits for the lock, the others for that one.
 let last: Promise<unknown> = Promise.resolve();
 
 /** Runs `body` with the control device open and locked. It must not wait for anything that others do. */
 export function withControl<T>(signal: AbortSignal, body: (control: OpenFile) => Promise<T>): Promise<T> {
   const turn = last.then(async () => {
     throwIfCancelled(signal);
-    using control = openControl();
-    await lock(control, signal);
+    using control = await lockedControl(signal);
     return await body(control);
   });
   last = turn.catch(() => {});
   return turn;
 }
 
-async function lock(control: OpenFile, signal: AbortSignal): Promise<void> {
-  if (control.tryLock()) {
-    return;
+async function lockedControl(signal: AbortSignal): Promise<OpenFile> {
+  if (!coming) {
+    const control = openControl();
+    try {
+      if (control.tryLock()) {
+        return control;
+      }
+    } catch (error) {
+      control[Symbol.dispose]();
+      throw error;
+    }
+    coming = new Coming(control);
   }
-  const begun = performance.now();
-  let [holder, since, looked] = [undefined as string | undefined, begun, begun];
-  await poll(() => {
-    if (control.tryLock()) {
-      return undefined;
+  const { control, locked } = coming;
+  coming.isWanted = true;
+  try {
+    await orCancelled(unlessKept(control, locked), signal);
+    return control;
+  } catch (error) {
+    if (coming) {
+      coming.isWanted = false;
+    } else {
+      control[Symbol.dispose]();
     }
-    const now = performance.now();
-    if (now - looked > LOOK) {
-      looked = now;
-      // Where many want it, each of them waits for all of the others: only one who keeps it is in the way.
-      const present = flockHolder(control);
-      [holder, since] = present === holder ? [holder, since] : [present, now];
-    }
-    if (now - since > LOCK_LIMIT) {
-      throw new Problem("busy", `Another program has kept ${LOOP_CONTROL} locked for ${LOCK_LIMIT / 1000} seconds.`, {
-        users: [],
-      });
-    }
-    const most = now - begun > PATIENCE ? SHORT_PAUSE : Math.min(LONGEST_PAUSE, 1 + now - begun);
-    return Math.random() * most;
-  }, signal);
+    throw error;
+  }
+}
+
+/**
+ * A lock that a thread of ours waits for in flock(2), behind those who came before it: who only tries now and then is
+ * overtaken again and again. It comes even where nobody wants it any more; until then it is there for the next of us.
+ */
+class Coming {
+  isWanted = false;
+  readonly locked: Promise<void>;
+
+  constructor(readonly control: OpenFile) {
+    process.on("exit", leaveAtOnce);
+    this.locked = control.lock().finally(() => {
+      process.off("exit", leaveAtOnce);
+      coming = undefined;
+      if (!this.isWanted) {
+        control[Symbol.dispose]();
+      }
+    });
+  }
+}
+
+let coming: Coming | undefined;
+
+/** exit(3) would wait for the thread, and so for whoever holds the lock. */
+function leaveAtOnce(code: number): void {
+  call("_exit", [code], ["_exit", ""]);
+}
+
+/** @throws Problem busy, where one and the same process keeps the lock for too long */
+async function unlessKept(control: OpenFile, locked: Promise<void>): Promise<void> {
+  let holder: string | undefined;
+  let since = performance.now();
+  let looking: NodeJS.Timeout | undefined;
+  const kept = new Promise<never>((_, reject) => {
+    looking = setInterval(() => {
+      try {
+        const now = performance.now();
+        // Where many want it, each of them waits for all of the others: only one who keeps it is in the way.
+        const present = flockHolder(control);
+        [holder, since] = present === holder ? [holder, since] : [present, now];
+        if (now - since > LOCK_LIMIT) {
+          const seconds = LOCK_LIMIT / 1000;
+          throw new Problem("busy", `Another program has kept ${LOOP_CONTROL} locked for ${seconds} seconds.`, {
+            users: [],
+          });
+        }
+      } catch (error) {
+        reject(error);
+      }
+    }, LOOK);
+  });
+  try {
+    await Promise.race([locked, kept]);
+  } finally {
+    clearInterval(looking);
+  }
 }
