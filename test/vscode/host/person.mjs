@@ -288,8 +288,8 @@ export class Person {
   }
 
   /**
-   * Opens the menu again until it has the entry: an extension's entries, and the conditions on which they show, come
-   * some time after the item does.
+   * Opens the menu again until it has the entry, to be chosen: an extension's entries, and the conditions on which they
+   * show, come some time after the item does. In its first moments, VS Code takes every workspace for untrusted.
    *
    * @param {Locator} item
    * @param {string} entry
@@ -298,7 +298,8 @@ export class Person {
     const deadline = Date.now() + TIMEOUT_MILLISECONDS;
     for (;;) {
       const entries = await this.openContextMenu(item);
-      if (entries.includes(entry)) return;
+      const found = this.#menuEntry(entry);
+      if (entries.includes(entry) && (await found.getAttribute("aria-disabled")) !== "true") return;
       if (Date.now() > deadline) throw new Error(`No “${entry}” in the context menu: ${entries.join(", ")}`);
       await this.page.keyboard.press("Escape");
       await this.page.waitForTimeout(MENU_RETRY_MILLISECONDS);
