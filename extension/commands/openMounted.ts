@@ -5,6 +5,9 @@ import type { Mount } from "../../helper/protocol";
 import type { CommandContext } from "./context";
 import { pickMounts } from "./mounting";
 
+/** Longer than VS Code takes to add a folder, in milliseconds: it doesn't say where it fails to. */
+const ADDING_LIMIT = 10_000;
+
 export async function openMounted(context: CommandContext, item?: unknown): Promise<void> {
   const picked = await pickMounts(context, vscode.l10n.t("Open Mounted Folder"), item);
   await openFolder(picked ?? []);
@@ -13,10 +16,29 @@ export async function openMounted(context: CommandContext, item?: unknown): Prom
 export async function addMounted(context: CommandContext, item?: unknown): Promise<void> {
   const picked = await pickMounts(context, vscode.l10n.t("Add Mounted Folder to Workspace"), item);
   const mount = await pickOne(picked ?? [], vscode.l10n.t("Add Mounted Folder to Workspace"));
-  if (mount) {
+  if (mount && !isInWorkspace(mount)) {
     const uri = vscode.Uri.file(mount.target);
-    vscode.workspace.updateWorkspaceFolders(vscode.workspace.workspaceFolders?.length ?? 0, 0, { uri });
+    const begun = vscode.workspace.updateWorkspaceFolders(vscode.workspace.workspaceFolders?.length ?? 0, 0, { uri });
+    if (!(begun && (await isAdded(mount)))) {
+      throw new Error(vscode.l10n.t("VS Code has not added {0} to the workspace. Try again.", mount.target));
+    }
   }
+}
+
+function isInWorkspace({ target }: Mount): boolean {
+  return vscode.workspace.workspaceFolders?.some(({ uri }) => uri.path === vscode.Uri.file(target).path) ?? false;
+}
+
+function isAdded(mount: Mount): Promise<boolean> {
+  return new Promise((resolve) => {
+    const end = (added: boolean) => {
+      clearTimeout(timer);
+      listening.dispose();
+      resolve(added);
+    };
+    const listening = vscode.workspace.onDidChangeWorkspaceFolders(() => isInWorkspace(mount) && end(true));
+    const timer = setTimeout(() => end(false), ADDING_LIMIT);
+  });
 }
 
 /** Open Terminal Here: in VS Code's own panel, on the machine that has the mount. */

@@ -247,6 +247,9 @@ test("Add Mounted Folder to Workspace: it is in the explorer, with its files", a
   }
 });
 
+/** As long as we wait for VS Code to add a folder, and some more. */
+const ADDING_LIMIT = 15_000;
+
 async function addFolder(person: Person, device: string): Promise<void> {
   const view = new DevicesView(person);
   const loop = { device, image: shop.path("whole.ext4") };
@@ -257,9 +260,15 @@ async function addFolder(person: Person, device: string): Promise<void> {
   const { dev } = statSync(target);
   assert.equal(`${Math.floor(dev / 256)}:${dev % 256}`, run("lsblk", ["-nro", "MAJ:MIN", device]).trim());
   await person.dismissToasts();
-  await person.contextMenu(person.treeItem(target), "Add Mounted Folder to Workspace");
-  await person.openView("Explorer");
   const folder = person.treeItem(basename(target));
+  await until("the folder in the explorer", async () => {
+    // VS Code may lose what is added while a window is still starting: who sees that adds it again.
+    await view.open();
+    await person.contextMenu(person.treeItem(target), "Add Mounted Folder to Workspace");
+    await person.openView("Explorer");
+    await folder.waitFor({ timeout: ADDING_LIMIT });
+    return true;
+  });
   await until("its files", async () => {
     if ((await folder.getAttribute("aria-expanded")) === "false") {
       await folder.click();
