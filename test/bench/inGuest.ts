@@ -43,6 +43,8 @@ async function linear(place: Workshop): Promise<Row> {
 /** Others hear of a change by udev, when it has done its own; each change is one of losetup(8). */
 async function changes(place: Workshop): Promise<Row> {
   await using helper = await TestHelper.start();
+  // As the extension does: until it has been asked something it may not have begun to listen.
+  await helper.request("devices/list", {});
   const path = place.blank("change.img", MiB);
   const monitor = spawn("udevadm", ["monitor", "--udev", "--subsystem-match=block"]);
   let heard: ((time: number) => void) | undefined;
