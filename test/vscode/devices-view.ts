@@ -1,4 +1,5 @@
 /* The Devices view as a person sees it. */
+import assert from "node:assert/strict";
 import { basename } from "node:path";
 import type { Loop } from "./loops";
 import type { Locator, Person } from "./seat";
@@ -24,6 +25,14 @@ export class DevicesView {
   async label(loop: Named): Promise<string> {
     await this.row(loop).waitFor();
     return (await this.row(loop).getAttribute("aria-label")) ?? "";
+  }
+
+  /** Waits until a device's row says this: while a device is set up, it is shown as it is at that moment. */
+  async untilLabelled(loop: Named, label: RegExp): Promise<void> {
+    await until(`the row of ${loop.device}`, async () => {
+      assert.match(await this.label(loop), label);
+      return true;
+    });
   }
 
   async untilGone(loop: Named): Promise<void> {

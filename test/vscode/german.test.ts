@@ -74,7 +74,7 @@ errand("attaching is told in German", async (person) => {
   assert.deepEqual(toast.buttons, ["Gerät anzeigen"]);
   await person.dismissToasts();
   await view.open();
-  assert.match(await view.label({ device, image: "eins.img" }), /eins\.img · 1,5 MiB/);
+  await view.untilLabelled({ device, image: "eins.img" }, /eins\.img · 1,5 MiB/);
 });
 
 errand("the disk map's page is in German", async (person) => {

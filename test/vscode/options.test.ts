@@ -298,8 +298,7 @@ errand("a busy device: who uses it is shown, and there are ways on", async (pers
     await (await person.dialog(device)).click("Detach Anyway");
     const pending = await person.toast("will be detached as soon as nobody uses it any more.");
     assert.equal(loopOf(image)?.autoclear, true);
-    const says = async () => (await view.label({ device })).includes("detached with its last user");
-    await until("the tree to say that it goes", says);
+    await view.untilLabelled({ device }, /detached with its last user/);
     await pending.click("Keep Attached");
     await (await person.dialog(device)).click("Keep Anyway");
     await until("the device to stay", () => loopOf(image)?.autoclear === false);

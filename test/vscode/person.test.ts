@@ -61,7 +61,7 @@ errand("attach from the explorer, flush, detach", async (person) => {
   await toast.click("Show Device");
   await stage.view.row(loop).waitFor();
   await until("the selection", async () => (await stage.view.row(loop).getAttribute("aria-selected")) === "true");
-  assert.equal(await stage.view.label(loop), `${name}, rootfs.ext4 · 4 MiB · ext4 “Ext Label”`);
+  await stage.view.untilLabelled(loop, new RegExp(`^${name}, rootfs\\.ext4 · 4 MiB · ext4 “Ext Label”$`));
 
   await stage.view.pressInline(loop, "Flush");
   await stage.view.status(new RegExp(`${name} flushed: everything is on the disk`));
@@ -175,7 +175,7 @@ errand("what is done in a terminal shows by itself", async () => {
   await stage.view.open();
   const image = shop.path("three.img");
   const device = losetup(image);
-  assert.match(await stage.view.label({ device }), /three\.img · 1 MiB/);
+  await stage.view.untilLabelled({ device }, /three\.img · 1 MiB/);
   await losetupDetach({ device, image });
   await stage.view.untilGone({ device });
 });

@@ -167,7 +167,7 @@ errand("Resize to Image: the device has the image's new size", async (person) =>
   await person.contextMenu(stage.view.row(loop), "Resize to Image");
   await until("the new size", () => size() === 12 * MiB);
   await stage.view.status(new RegExp(`${basename(loop.device)} was 8 MiB, and is now 12 MiB`));
-  await until("the tree's word of it", async () => /· 12 MiB/.test(await stage.view.label(loop)));
+  await stage.view.untilLabelled(loop, /· 12 MiB/);
 });
 
 errand("Rescan Partitions: the kernel has what the table says now", async (person) => {
@@ -208,7 +208,7 @@ errand("what is encrypted or a part of a volume is shown as that, and not offere
     await person.toast(`There is nothing to mount on ${name}: ${said}.`);
     await until("nothing attached", () => loopOf(shop.path(name)) === undefined);
     const loop = await attach(name);
-    assert.ok((await stage.view.label(loop)).endsWith(` · ${content}`), await stage.view.label(loop));
+    await stage.view.untilLabelled(loop, new RegExp(` · ${content}$`));
     const entries = await person.openContextMenu(stage.view.row(loop));
     await person.page.keyboard.press("Escape");
     assert.ok(entries.includes("Detach") && !entries.includes("Mount"), entries.join(", "));
@@ -225,7 +225,7 @@ errand("what was cut short or is damaged is told apart, at once and in the tree"
     await person.toast(sentence);
     const loop = await until("the device", () => loopOf(shop.path(name)));
     await stage.view.open();
-    assert.ok((await stage.view.label(loop)).endsWith(` · ${words}`), await stage.view.label(loop));
+    await stage.view.untilLabelled(loop, new RegExp(` · ${words}$`));
     await until(`“${sentence}” in the tooltip`, async () => (await stage.view.tooltip(loop)).includes(sentence));
   }
   const { device } = await until("the device", () => loopOf(shop.path("cut.ext4")));

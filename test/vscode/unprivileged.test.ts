@@ -72,7 +72,7 @@ function attached(name: string): Promise<Loop> {
 errand("the tree works, and nobody is asked for anything", async () => {
   await view.open();
   const outside = { device: losetup(pathOf("outside.img")), image: pathOf("outside.img") };
-  assert.match(await view.label(outside), /outside\.img · 1 MiB/);
+  await view.untilLabelled(outside, /outside\.img · 1 MiB/);
   await losetupDetach(outside);
   await view.untilGone(outside);
   assert.deepEqual(
