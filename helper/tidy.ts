@@ -5,8 +5,11 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** How long nothing is under way before that, in milliseconds: a client that goes on asking isn't held up. */
-const REST = 1000;
+/**
+ * How long nothing is under way before that, in milliseconds: a client that goes on asking isn't held up, nor one that
+ * comes back soon, as V8 throws some of what it has made of our code away with the rest.
+ */
+const REST = 5000;
 
 export class Tidying {
   #underWay = 0;

@@ -1,7 +1,7 @@
 /* Who uses a device: what is mounted from it, what stands on it, and the processes that have it open. */
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { type Devnum, devnum } from "./linux/devnum";
-import { deviceUnder, type MountEntry, readDeviceMounts, readMounts } from "./linux/mountinfo";
+import { deviceUnder, knownDeviceMounts, type MountEntry, readDeviceMounts, readMounts } from "./linux/mountinfo";
 import { numberOfNode } from "./linux/node";
 import { readSwaps } from "./linux/swaps";
 import { devnumOf, diskFolder, holdersOf, partitionsOf } from "./linux/sysfs";
@@ -28,6 +28,15 @@ export function mountsByDevice(entries: MountEntry[] = readDeviceMounts()): Moun
     }
   }
   return mounts;
+}
+
+/** The mounts of these devices. Where there are none, as of most that are asked for, the kernel's list isn't read again. */
+function mountsOf(numbers: ReadonlySet<Devnum>): MountsByDevice {
+  const isMounted = knownDeviceMounts().some((entry) => {
+    const number = deviceUnder(entry);
+    return number !== undefined && numbers.has(number);
+  });
+  return isMounted ? mountsByDevice() : new Map();
 }
 
 /** The loop devices whose image is a block device, by that device's number: the kernel doesn't call them holders. */
@@ -61,13 +70,12 @@ export async function usersOf(disk: string, { openers = true, onMounts = false, 
     { folder: diskFolder(disk), devnum: devnumOf(diskFolder(disk)) },
     ...partitionsOf(disk).map((part) => ({ folder: `${diskFolder(disk)}/${part.name}`, devnum: part.devnum })),
   ];
-  const mounts = mountsByDevice();
+  const numbers = new Set(parts.flatMap(({ devnum: number }) => number ?? []));
+  const mounts = mountsOf(numbers);
   const loopsOn = loops ? loopsByImage() : new Map<Devnum, string[]>();
-  const numbers = new Set<Devnum>();
   const users: User[] = [];
   for (const { folder, devnum: number } of parts) {
     if (number !== undefined) {
-      numbers.add(number);
       users.push(...(mounts.get(number) ?? []).map(({ target }): User => ({ kind: "mount", target })));
       users.push(...allHoldersOf(folder, number, loopsOn).map((device): User => ({ kind: "holder", device })));
     }

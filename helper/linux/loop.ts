@@ -1,4 +1,5 @@
 /* The loop driver's interface, <linux/loop.h>: numbers, structs and one function for each ioctl. */
+import { isErrno } from "./errno";
 import type { OpenFile } from "./file";
 import { ioctl, ioctlAsync } from "./libc";
 
@@ -107,6 +108,18 @@ const status = Buffer.alloc(LOOP_INFO_SIZE);
 export function getStatus(loop: OpenFile): LoopInfo {
   ioctl(loop.fd, LOOP_GET_STATUS64, status, ["LOOP_GET_STATUS64", loop.path]);
   return decodeLoopInfo(status);
+}
+
+/** As `getStatus`; `undefined` where the device isn't bound, or is on its way out. */
+export function statusIfBound(loop: OpenFile): LoopInfo | undefined {
+  try {
+    return getStatus(loop);
+  } catch (error) {
+    if (isErrno(error, "ENXIO")) {
+      return undefined;
+    }
+    throw error;
+  }
 }
 
 /** Binds and sets up in one go, since Linux 5.8. With partition scan it reads from the image. */

@@ -3,6 +3,9 @@ import { readFileSync, statSync } from "node:fs";
 import { type Devnum, devnum, parseDevnum } from "./devnum";
 import { withErrno } from "./errno";
 import type { OpenFile } from "./file";
+import { PolledFile } from "./polledFile";
+
+const OUR_MOUNTS = "/proc/self/mountinfo";
 
 /** One line: what is mounted where. */
 export interface MountEntry {
@@ -56,8 +59,18 @@ export function readMounts(process: number | "self" = "self"): MountEntry[] {
 
 /** Those of our own that can be of a block device. Most of very many are not, and to take a line apart takes longest. */
 export function readDeviceMounts(): MountEntry[] {
-  const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+  const lines = readFileSync(OUR_MOUNTS, "utf8").split("\n");
   return parseMountinfo(lines.filter((line) => !/^\d+ \d+ 0:/.test(line) || line.includes(" /dev/")).join("\n"));
+}
+
+const deviceMounts = new PolledFile(OUR_MOUNTS, readDeviceMounts);
+
+/**
+ * As `readDeviceMounts`, read anew only where something has been mounted or unmounted since. Of folders that are renamed
+ * the kernel says nothing: the targets may be called otherwise by now.
+ */
+export function knownDeviceMounts(): readonly MountEntry[] {
+  return deviceMounts.says();
 }
 
 /** The id of the mount that a file or folder was opened in: proc_pid_fdinfo(5), Linux 3.15. */

@@ -2,12 +2,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno } from "./errno";
 import { OpenFile } from "./file";
-import { call, callAsync, type Fd } from "./libc";
+import { attempt, call, callAsync, type Fd } from "./libc";
 
 export const POLLIN = 1;
 export const POLLPRI = 2;
 const POLLFD_SIZE = 8;
 const EFD_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
+
+/** Whether something of this has happened, and not been told yet, or that can't be told (a signal came). It never waits. */
+export function hasHappened({ fd, path }: OpenFile, events: number): boolean {
+  const polled = Buffer.alloc(POLLFD_SIZE);
+  polled.writeInt32LE(fd, 0);
+  polled.writeInt16LE(events, 4);
+  return attempt("poll", [polled, 1, 0], ["poll", path]) !== 0;
+}
 
 /** What to wait for, and what to do then. */
 export interface Watched {

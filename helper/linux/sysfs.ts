@@ -1,10 +1,10 @@
 /* /sys, as far as block devices stand in it: what everybody may know without opening a device. */
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { type Devnum, parseDevnum } from "./devnum";
-import { asKernelError, errnoName, isErrno, KernelError } from "./errno";
-import { O_CLOEXEC, O_PATH, O_RDONLY, type OpenFile, openFile } from "./file";
-import { attempt, call } from "./libc";
+import { asKernelError, errnoName, isErrno, KernelError, withErrno } from "./errno";
+import { O_CLOEXEC, O_PATH, O_RDONLY, OpenFile, openFile } from "./file";
+import { attempt, call, type Fd } from "./libc";
 
 // More than any file of /sys has, whatever the size of a page.
 const room = Buffer.alloc(65536);
@@ -63,6 +63,61 @@ export function readNumber(path: string, from?: OpenFile): number | undefined {
   return length ? Number(room.toString("latin1", 0, length)) : undefined;
 }
 
+/**
+ * A number that each disk that stands on no hardware has in /sys, to be asked for again and again: the files stay open, as
+ * opening and closing one takes four times as long as reading it.
+ */
+export class KeptNumbers {
+  readonly #files = new Map<string, OpenFile>();
+
+  /**
+   * @param name of the file in the disk's folder
+   * @param most how many stay open
+   */
+  constructor(
+    readonly name: string,
+    readonly most: number,
+  ) {}
+
+  /**
+   * The number of a disk; `undefined` where the kernel has none for it.
+   * @param folder that of all such disks
+   */
+  read(disk: string, folder: OpenFile): number | undefined {
+    const path = `${disk}/${this.name}`;
+    const kept = this.#files.get(disk);
+    if (!kept && this.#files.size >= this.most) {
+      return readNumber(path, folder);
+    }
+    // A disk that was removed says so by the file that was its own, even if there is another of its name by now.
+    const known = kept && readOpenNumber(kept);
+    if (known !== undefined) {
+      return known;
+    }
+    kept?.[Symbol.dispose]();
+    this.#files.delete(disk);
+    const fd = attempt("openat", [folder.fd, path, O_RDONLY | O_CLOEXEC, 0], ["open", path]);
+    if (fd < 0) {
+      return absent(fd, path);
+    }
+    const file = new OpenFile(fd as Fd, path);
+    this.#files.set(disk, file);
+    return readOpenNumber(file);
+  }
+}
+
+function readOpenNumber(file: OpenFile): number | undefined {
+  try {
+    const length = withErrno("read", file.path, () => readSync(file.fd, room, 0, room.length, 0));
+    return Number(room.toString("latin1", 0, length));
+  } catch (error) {
+    if (isErrno(error, ...GONE)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
 /** The names in a folder of /sys; none where it is not there. */
 export function list(path: string): string[] {
   try {
@@ -98,8 +153,8 @@ export function openVirtualDisks(): OpenFile {
 }
 
 /** Whether something is there. @param from the folder that the path is relative to */
-export function isThere(path: string, from: OpenFile): boolean {
-  return attempt("faccessat", [from.fd, path, 0, 0], ["faccessat", path]) === 0;
+export function isThere(path: string, from?: OpenFile): boolean {
+  return attempt("faccessat", [from?.fd ?? AT_FDCWD, path, 0, 0], ["faccessat", path]) === 0;
 }
 
 /** The number of a disk or partition by its folder; `undefined` where the kernel has no such device. */

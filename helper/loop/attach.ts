@@ -35,7 +35,7 @@ import { type Ending, hold, letGo } from "./held";
 import { refuseInUse } from "./inUse";
 import { noteLocal } from "./light";
 import { copyToMemory } from "./memory";
-import type { Extent, Overlap } from "./overlap";
+import { type Extent, noteImage, type Overlap } from "./overlap";
 import { changeSettings, underneath, withFlag } from "./settings";
 import { type Taken, take, type Witness } from "./take";
 import { describeAsItIs, servesAsItIs } from "./whole";
@@ -135,8 +135,9 @@ async function finish(taken: Finishing): Promise<Attached> {
   const { disk, loop, wish, caller, setup, expected, local, content, size, signal, describe } = taken;
   let end: Ending = "close";
   try {
-    const info = getStatus(loop);
     const sequence = diskSequence(loop);
+    const info = getStatus(loop);
+    noteImage(disk, sequence, info, setup.file);
     const noted = recordOwner(attachmentOf(loop.path, { info, sequence }), caller, expected);
     if (local) {
       noteLocal(disk, sequence);

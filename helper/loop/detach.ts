@@ -6,9 +6,8 @@
  * again.
  */
 import type { Caller } from "../caller";
-import { isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
-import { clearFd, clearFdAtOnce, getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
+import { clearFd, clearFdAtOnce, LO_FLAGS_AUTOCLEAR, type LoopInfo, statusIfBound } from "../linux/loop";
 import { diskFolder, readNumber } from "../linux/sysfs";
 import { unmountAll } from "../mount/unmount";
 import { forgetOwner } from "../owners";
@@ -173,7 +172,7 @@ async function clearIfAlone({
   } else {
     await clearFd(loop);
   }
-  if (stateNow(loop) !== undefined) {
+  if (statusIfBound(loop) !== undefined) {
     return "used";
   }
   noteCleared(disk);
@@ -183,21 +182,10 @@ async function clearIfAlone({
 }
 
 async function restoreAutoclear(loop: OpenFile, before: LoopInfo): Promise<void> {
-  const now = stateNow(loop);
+  const now = statusIfBound(loop);
   const on = (before.flags & LO_FLAGS_AUTOCLEAR) !== 0;
   if (now && ((now.flags & LO_FLAGS_AUTOCLEAR) !== 0) !== on) {
     await changeSettings(loop, withFlag(now, LO_FLAGS_AUTOCLEAR, on), underneathOf(now), uninterrupted);
-  }
-}
-
-function stateNow(loop: OpenFile): LoopInfo | undefined {
-  try {
-    return getStatus(loop);
-  } catch (error) {
-    if (isErrno(error, "ENXIO")) {
-      return undefined;
-    }
-    throw error;
   }
 }
 

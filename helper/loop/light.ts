@@ -4,7 +4,7 @@
  */
 import { isUncached } from "../linux/cachestat";
 import type { OpenFile } from "../linux/file";
-import { imageShown, isMarkedDeleted } from "./state";
+import { imageShown, isBound, isMarkedDeleted } from "./state";
 
 /** Sequence numbers of attachments whose image is on a file system of this machine, by the devices' kernel names. */
 const local = new Map<string, number>();
@@ -24,7 +24,7 @@ let marksOnly = false;
 
 /** To be called after LOOP_CLR_FD of a device that only we have open, before it is closed. */
 export function noteCleared(disk: string): void {
-  marksOnly ||= imageShown(disk) !== undefined;
+  marksOnly ||= isBound(disk);
 }
 
 /**

@@ -6,10 +6,10 @@ import { isErrno } from "../linux/errno";
 import { findIfCached, O_RDONLY, type OpenFile, openDevice } from "../linux/file";
 import { getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
 import { knownIdentity } from "../linux/statx";
-import { devnumOf, diskFolder, openVirtualDisks, readNumber } from "../linux/sysfs";
+import { devnumOf, diskFolder, KeptNumbers, openVirtualDisks, readNumber } from "../linux/sysfs";
 import { Problem } from "../problem";
 import { numberOf, openLoop } from "./device";
-import { imageShown, isBoundIn, loopDisks } from "./state";
+import { imageShown, isBoundIn, isSameFile, loopDisks } from "./state";
 
 /** The unit of `size` in /sys, whatever the device's own sectors are. */
 const SECTOR = 512;
@@ -60,6 +60,20 @@ export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
 
 /** The image of a device, for as long as its sequence number is this one: it can't be given another without a new one. */
 const seen = new Map<string, { sequence: number; dev: bigint; ino: bigint }>();
+/** Since Linux 5.15. Few have more devices at once, and each file that is open takes a page of the kernel's memory. */
+const sequences = new KeptNumbers("diskseq", 256);
+
+/**
+ * Remembers what we have bound ourselves, so that it need not be looked for.
+ * @param sequence as read before the status
+ */
+export function noteImage(disk: string, sequence: number | null, info: LoopInfo, image: OpenFile): void {
+  const file = image.identity();
+  // A block device is the same by whatever node it was opened: its node's inode tells nothing.
+  if (sequence !== null && file.isFile() && isSameFile(file, info)) {
+    seen.set(disk, { sequence, dev: file.dev, ino: file.ino });
+  }
+}
 
 /** A bound device whose image isn't known to be another one. */
 interface Suspect {
@@ -78,10 +92,8 @@ function findSuspects(extent: Extent): Suspect[] {
 }
 
 function suspectIn(folder: OpenFile, disk: string, { image }: Extent): Suspect | undefined {
-  // Since Linux 5.15.
-  const readSequence = () => readNumber(`${disk}/diskseq`, folder);
   const before = seen.get(disk);
-  if (before && !isFile(before, image) && before.sequence === readSequence()) {
+  if (before && !isFile(before, image) && before.sequence === sequences.read(disk, folder)) {
     return undefined;
   }
   if (!isBoundIn(folder, disk)) {
@@ -89,7 +101,7 @@ function suspectIn(folder: OpenFile, disk: string, { image }: Extent): Suspect |
     return undefined;
   }
   // Before anything else is looked at that it is to stand for.
-  const sequence = readSequence();
+  const sequence = sequences.read(disk, folder);
   const shown = imageShown(disk);
   return shown && { disk, shown, sequence };
 }

@@ -13,11 +13,7 @@ export type LoopState = Omit<LoopDevice, "content" | "partitions" | "mounts" | "
 
 /** Those of the kernel's names that are of loop devices, bound or not, by number. */
 export function loopDisks(names = list("/sys/block")): string[] {
-  const numbers = names.flatMap((name) => /^loop(\d+)$/.exec(name)?.[1] ?? []);
-  return numbers
-    .map(Number)
-    .sort((a, b) => a - b)
-    .map((number) => `loop${number}`);
+  return names.filter((name) => /^loop\d+$/.test(name)).sort((a, b) => numberIn(a) - numberIn(b));
 }
 
 /** The image of a device as /sys shows it; `undefined` where it isn't bound. */
@@ -25,9 +21,9 @@ export function imageShown(disk: string): Buffer | undefined {
   return readBytes(`${diskFolder(disk)}/loop/backing_file`);
 }
 
-/** Whether the kernel shows a device as bound; its folder for that comes and goes with the image. */
+/** Whether the kernel shows a device as bound: its folder for what the loop driver says comes and goes with the image. */
 export function isBound(disk: string): boolean {
-  return imageShown(disk) !== undefined;
+  return isThere(`${diskFolder(disk)}/loop`);
 }
 
 /** The kernel's names of the bound ones among these. */
@@ -40,7 +36,7 @@ export function boundDisks(disks = loopDisks()): string[] {
   return disks.filter((disk) => isBoundIn(folder, disk));
 }
 
-/** Only bound devices have a folder for what the loop driver says. @param folder that of all virtual disks */
+/** As `isBound`, for many. @param folder that of all virtual disks */
 export function isBoundIn(folder: OpenFile, disk: string): boolean {
   return isThere(`${disk}/loop`, folder);
 }
@@ -202,6 +198,9 @@ function imageOf(
 }
 
 /** Whether a file is a device's image, whatever its path was. */
-export function isSameFile(file: BigIntStats, { inode, device }: Pick<LoopInfo, "inode" | "device">): boolean {
+export function isSameFile(
+  file: Pick<BigIntStats, "dev" | "ino">,
+  { inode, device }: Pick<LoopInfo, "inode" | "device">,
+): boolean {
   return file.ino === inode && file.dev === device;
 }

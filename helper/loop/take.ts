@@ -1,7 +1,7 @@
 /* Getting a device for an image: a free one, before anybody else takes it, or one that can be shared. */
 import { isErrno } from "../linux/errno";
 import { O_RDONLY, O_RDWR, type OpenFile, openDevice, openFile } from "../linux/file";
-import { addDevice, getFree, getStatus } from "../linux/loop";
+import { addDevice, getFree, statusIfBound } from "../linux/loop";
 import { partitionsOf } from "../linux/sysfs";
 import { forgetThese } from "../partition/forget";
 import { pauseRandomly } from "../pause";
@@ -195,7 +195,7 @@ async function grab(
     }
     const stale = partitionsOf(disk);
     if (stale.length > 0) {
-      if (!isBoundNow(loop)) {
+      if (!statusIfBound(loop)) {
         await forgetThese(loop, disk, stale, 0);
       }
       // Having had to clean up counts as a try: the kernel may still be at it.
@@ -265,16 +265,4 @@ function isTransient(error: unknown): boolean {
     isErrno(error, "EBUSY", "ENODEV", "ENXIO", "ENOENT", "EUCLEAN") ||
     (error instanceof Problem && (error.data.reason === "stale" || error.data.reason === "notFound"))
   );
-}
-
-function isBoundNow(loop: OpenFile): boolean {
-  try {
-    getStatus(loop);
-    return true;
-  } catch (error) {
-    if (isErrno(error, "ENXIO")) {
-      return false;
-    }
-    throw error;
-  }
 }

@@ -2,11 +2,16 @@ import assert from "node:assert/strict";
 import { linkSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { devnum as devnumOf } from "../../helper/linux/devnum";
+import { O_RDONLY, openFile } from "../../helper/linux/file";
+import { ioctl } from "../../helper/linux/libc";
 import type { Params } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
 import { helperWithOwnDev } from "./own-dev";
 import { attached, problem, Scene } from "./scene";
+
+/** <linux/loop.h>: gives a read-only device another image of the same size, as live CDs do. */
+const LOOP_CHANGE_FD = 0x4c06;
 
 describe("overlap", { concurrency: false }, () => {
   let scene: Scene;
@@ -83,6 +88,18 @@ describe("overlap", { concurrency: false }, () => {
     run("losetup", [device, path]);
     await assert.rejects(helper.request("loop/attach", { path }), problem("overlap", { device }));
     await attached(helper, { path: other });
+  });
+
+  it("refuse: nor is what the helper itself has attached, where another image has been put under it since", async () => {
+    const other = scene.workshop.blank("put-under.img", MiB);
+    const { device } = await attached(helper, { path, readOnly: true });
+    {
+      using loop = openFile(device, O_RDONLY);
+      using image = openFile(other, O_RDONLY);
+      ioctl(loop.fd, LOOP_CHANGE_FD, image.fd, ["LOOP_CHANGE_FD", device]);
+    }
+    await assert.rejects(helper.request("loop/attach", { path: other }), problem("overlap", { device }));
+    await attached(helper, { path });
   });
 
   it("refuse: an image whose device has no node here, as in a container, or another device's in its place", async () => {
