@@ -1,5 +1,5 @@
 /* Whether the helper hears others while it detaches a device with very much to write. */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { root, TestHelper } from "../helper";
@@ -8,7 +8,9 @@ import { summarise } from "./measure";
 import type { Row } from "./table";
 
 const DIRTY = 512 * MiB;
+/** How many rounds count, and how many there may be until there are so many. */
 const ROUNDS = 4;
+const TRIES = 24;
 const LIMIT = 30_000;
 
 export async function detachDirty(place: Workshop): Promise<Row> {
@@ -18,17 +20,27 @@ export async function detachDirty(place: Workshop): Promise<Row> {
   await using helper = await TestHelper.start({ environment: { ...process.env, NODE_OPTIONS: preload } });
   const stops: number[] = [];
   const idle: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
+  let disturbed = 0;
+  while (stops.length < ROUNDS && disturbed + stops.length < TRIES) {
     // Past the page cache, the last close of the device would leave nothing to write.
     const { device } = await helper.request("loop/attach", { path, directIo: false });
     dirty(device.device);
     await longestStop(helper);
+    const before = stolen();
     const begun = performance.now();
     await helper.request("loop/detach", { device: device.device });
     const took = performance.now() - begun;
-    stops.push(await longestStop(helper));
+    const stop = await longestStop(helper);
+    if (stolen() > before) {
+      disturbed++;
+      continue;
+    }
+    stops.push(stop);
     await pause(took);
     idle.push(await longestStop(helper));
+  }
+  if (stops.length === 0) {
+    throw new Error("the machine that this one is a guest of kept processors for itself all the time.");
   }
   return {
     what: "detach with 512 MiB of dirty pages: the event loop's longest stop",
@@ -37,7 +49,15 @@ export async function detachDirty(place: Workshop): Promise<Row> {
     theirs: summarise(idle),
     aim: { below: 10 },
     by: "p99",
+    ...(disturbed > 0 && {
+      note: `the machine that this one is a guest of kept processors for itself in ${disturbed} more rounds, which don't count.`,
+    }),
   };
+}
+
+/** For how long this virtual machine's processors weren't let run, in hundredths of a second: proc_stat(5). */
+function stolen(): number {
+  return Number(readFileSync("/proc/stat", "utf8").split("\n", 1)[0]?.split(/ +/)[8]);
 }
 
 function dirty(device: string): void {
