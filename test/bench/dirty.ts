@@ -1,10 +1,10 @@
 /* Whether the helper hears others while it detaches a device with very much to write. */
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { root, TestHelper } from "../helper";
 import { MiB, type Workshop } from "../images";
-import { summarise } from "./measure";
+import { summarise, watchHost } from "./measure";
 import type { Row } from "./table";
 
 const DIRTY = 512 * MiB;
@@ -26,12 +26,11 @@ export async function detachDirty(place: Workshop): Promise<Row> {
     const { device } = await helper.request("loop/attach", { path, directIo: false });
     dirty(device.device);
     await longestStop(helper);
-    const before = stolen();
     const begun = performance.now();
-    await helper.request("loop/detach", { device: device.device });
+    const detached = await watchHost(() => helper.request("loop/detach", { device: device.device }));
     const took = performance.now() - begun;
     const stop = await longestStop(helper);
-    if (stolen() > before) {
+    if (detached.disturbed) {
       disturbed++;
       continue;
     }
@@ -40,7 +39,7 @@ export async function detachDirty(place: Workshop): Promise<Row> {
     idle.push(await longestStop(helper));
   }
   if (stops.length === 0) {
-    throw new Error("the machine that this one is a guest of kept processors for itself all the time.");
+    throw new Error("the host of this virtual machine took processors for itself in every round.");
   }
   return {
     what: "detach with 512 MiB of dirty pages: the event loop's longest stop",
@@ -50,14 +49,9 @@ export async function detachDirty(place: Workshop): Promise<Row> {
     aim: { below: 10 },
     by: "p99",
     ...(disturbed > 0 && {
-      note: `the machine that this one is a guest of kept processors for itself in ${disturbed} more rounds, which don't count.`,
+      note: `the host of this virtual machine took processors for itself in ${disturbed} more rounds, which don't count.`,
     }),
   };
-}
-
-/** For how long this virtual machine's processors weren't let run, in hundredths of a second: proc_stat(5). */
-function stolen(): number {
-  return Number(readFileSync("/proc/stat", "utf8").split("\n", 1)[0]?.split(/ +/)[8]);
 }
 
 function dirty(device: string): void {

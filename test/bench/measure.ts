@@ -1,4 +1,6 @@
 /* Timing, and what is made of it. */
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 
 /** A median and a 99th percentile; times in milliseconds unless a row names another unit. */
 export interface Measured {
@@ -33,4 +35,21 @@ export async function sideBySide<Name extends string>(
   }
   const results = names.map((name) => [name, summarise(times.get(name) ?? [])]);
   return Object.fromEntries(results) as Record<Name, Measured>;
+}
+
+/** Where the host took more of the processors than this share, what was measured tells of the host, and of nothing here. */
+const DISTURBING = 0.01;
+const TICKS_PER_MS = 0.1;
+
+/** Runs something, and says whether the host of this virtual machine took too much of its processors meanwhile. */
+export async function watchHost<T>(run: () => Promise<T>): Promise<{ result: T; stolen: number; disturbed: boolean }> {
+  const [begun, before] = [performance.now(), stolenTicks()];
+  const result = await run();
+  const stolen = (stolenTicks() - before) / ((performance.now() - begun) * TICKS_PER_MS * availableParallelism());
+  return { result, stolen, disturbed: stolen > DISTURBING };
+}
+
+/** proc_stat(5): of all processors, in hundredths of a second. */
+function stolenTicks(): number {
+  return Number(readFileSync("/proc/stat", "utf8").split("\n", 1)[0]?.split(/ +/)[8]);
 }

@@ -4,12 +4,14 @@
  */
 import { TestHelper } from "../helper";
 import { MiB, type Workshop } from "../images";
-import { type Measured, summarise } from "./measure";
+import { type Measured, summarise, watchHost } from "./measure";
 import { compile, millisecondsIn, spawned } from "./peers";
 import type { Row } from "./table";
 
 const CLIENTS = 32;
 const BATCHES = 3;
+/** How often a batch is made until the host lets it be. */
+const TRIES = 4;
 /** How long a batch of either side takes. */
 const SECONDS = 3;
 
@@ -58,7 +60,7 @@ async function between(images: readonly string[], count: number, theirs: Batch):
         [results.ours, ours],
         [results.theirs, theirs],
       ] as const) {
-        const { times, total } = await run();
+        const { times, total } = await leastDisturbed(run);
         race.times.push(...times);
         race.perPair.push(total / times.length);
       }
@@ -76,6 +78,15 @@ async function between(images: readonly string[], count: number, theirs: Batch):
     { what: `${what}: time per pair`, ...both("perPair"), against, aim: { timesFaster: 30 } },
     { what: `${what}: p99`, ...both("times"), against, aim: { timesFaster: 10 }, by: "p99" },
   ];
+}
+
+async function leastDisturbed(run: Batch): ReturnType<Batch> {
+  let least = await watchHost(run);
+  for (let tries = 1; least.disturbed && tries < TRIES; tries++) {
+    const next = await watchHost(run);
+    least = next.stolen < least.stolen ? next : least;
+  }
+  return least.result;
 }
 
 async function client(helper: TestHelper | undefined, path: string, end: number): Promise<number[]> {
