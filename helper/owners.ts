@@ -4,9 +4,21 @@
  *
  * An entry is one line of JSON, and the last whole line counts. What is known better later is written behind: who reads
  * meanwhile sees the one or the other, and no file system has to write anything to disk for it, as some do where a file
- * is replaced.
+ * is replaced. A file that says nothing stays for the device's next attachment: where /run is on a disk, as in many
+ * containers, making one anew takes as long as all the rest of an attach.
  */
-import { mkdirSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
 import { basename } from "node:path";
 import * as v from "valibot";
 import type { Caller } from "./caller";
@@ -58,7 +70,7 @@ function fileOf(device: string): string {
  * @returns whether it is remembered
  */
 export function recordOwner(attachment: Attachment, caller: Caller, expected = false): boolean {
-  return write(attachment.device, { uid: caller.uid, identity: identityOf(attachment) }, expected ? "a" : "ax");
+  return write(attachment.device, { uid: caller.uid, identity: identityOf(attachment) }, { behind: expected });
 }
 
 /**
@@ -69,27 +81,20 @@ export function recordOwner(attachment: Attachment, caller: Caller, expected = f
  */
 export function expectOwner(before: Attachment, caller: Caller): void {
   const { device, diskSequence: after } = before;
-  write(device, { uid: caller.uid, identity: imageOf(before), ...(after !== null && { after }) }, "ax");
+  write(device, { uid: caller.uid, identity: imageOf(before), ...(after !== null && { after }) }, { behind: false });
 }
 
-/** @param flag fopen(3)'s: "a" to add to what is there, "ax" for a file of its own */
-function write(device: string, entry: v.InferOutput<typeof Entry>, flag: "a" | "ax"): boolean {
-  const file = fileOf(device);
-  const text = `${JSON.stringify(entry)}\n`;
-  const tried = () => writeFileSync(file, text, { flag, mode: 0o644 });
+/** @param behind what is said already, rather than in its place */
+function write(device: string, entry: v.InferOutput<typeof Entry>, { behind }: { behind: boolean }): boolean {
   try {
+    const file = openToAppend(fileOf(device));
     try {
-      tried();
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EEXIST") {
-        forgetOwner(device);
-      } else if (code === "ENOENT") {
-        mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
-      } else {
-        throw error;
+      if (!behind && fstatSync(file).size > 0) {
+        ftruncateSync(file);
       }
-      tried();
+      writeSync(file, `${JSON.stringify(entry)}\n`);
+    } finally {
+      closeSync(file);
     }
     return true;
   } catch (error) {
@@ -98,10 +103,23 @@ function write(device: string, entry: v.InferOutput<typeof Entry>, flag: "a" | "
   }
 }
 
+function openToAppend(path: string): number {
+  const open = () => openSync(path, "a", 0o644);
+  try {
+    return open();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
+      throw error;
+    }
+    mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
+    return open();
+  }
+}
+
 /** To be called as soon as an attachment is gone, or what was expected has not come to be. */
 export function forgetOwner(device: string): void {
   try {
-    unlinkSync(fileOf(device));
+    truncateSync(fileOf(device));
   } catch {
     // It had none; or it stays, and is of an attachment that will not come again.
   }
@@ -127,7 +145,7 @@ export function ownerOf(attachment: Attachment): number | undefined {
   }
 }
 
-// A file is of one attachment, and all its entries name the same user: as long as it is the same, so is what it says.
+// All entries of an attachment name the same user: as long as it is the same and so is the file, so is what that says.
 const known = new Map<string, { identity: string; file: string; owner: { uid: number; name: string } }>();
 
 /** As `ownerNamed`, of many devices: those that nobody has a file for, as most of a long list, aren't looked at. */
@@ -149,7 +167,7 @@ export function ownerNamed(attachment: Attachment): { uid: number; name: string 
   const identity = identityOf(attachment);
   // Most devices of a long list are nobody's: a look is cheaper than an error.
   const stat = statSync(fileOf(device), { bigint: true, throwIfNoEntry: false });
-  if (!stat) {
+  if (!stat?.size) {
     return undefined;
   }
   const file = `${stat.ino} ${stat.ctimeNs}`;

@@ -202,15 +202,15 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
 
   it("forgets whose it was before others can have the device", async () => {
     const log = scene.workshop.path("strace.log");
-    const calls = "trace=ioctl,unlink,unlinkat,close";
+    const calls = "trace=ioctl,ftruncate,close";
     const command = ["strace", "-f", "-y", "-s", "200", "-e", calls, "-o", log];
     const traced = await scene.helperWith({ command });
     const { device } = await attached(traced, { path: image("forgotten.img", 0, 0o600) });
     await traced.request("loop/detach", { device });
     const lines = readFileSync(log, "utf8").split("\n");
     const cleared = lines.findIndex((line) => line.includes("LOOP_CLR_FD"));
-    const entry = `unlink("/run/diskloom/${device.slice("/dev/".length)}.json")`;
-    const forgotten = lines.findLastIndex((line) => line.includes(entry));
+    const emptied = new RegExp(`ftruncate\\(\\d+</run/diskloom/${device.slice("/dev/".length)}\\.json>, 0\\)`);
+    const forgotten = lines.findLastIndex((line) => emptied.test(line));
     const closed = lines.findLastIndex((line) => new RegExp(`close\\(\\d+<${device}[>(]`).test(line));
     assert.ok(cleared > 0 && cleared < forgotten && forgotten < closed, `${[cleared, forgotten, closed]}`);
     assert.deepEqual(scene.bound(), []);
@@ -227,6 +227,7 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
     assert.equal(ownerOf(after), nobody);
     forgetOwnerOf(after);
     assert.equal(ownerOf(after), undefined);
+    unlinkSync("/run/diskloom/dm-9999999.json");
   });
 
   it("expects whose a device will be, and remembers what became of that: the last line that is whole", () => {
@@ -244,6 +245,11 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
     assert.equal(ownerOf(bound), nobody, "what is just being written doesn't count yet");
     forgetOwner(unbound.device);
     assert.equal(ownerOf(bound), undefined);
+    assert.ok(recordOwner(bound, { ...caller, uid: 0 }));
+    assert.equal(ownerOf(bound), 0, "by the same file");
+    assert.ok(recordOwner(bound, caller));
+    assert.equal(ownerOf(bound), nobody, "also where nobody has emptied it before");
+    unlinkSync("/run/diskloom/dm-9999998.json");
     forgetOwner(unbound.device);
   });
 });

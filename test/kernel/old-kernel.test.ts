@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import * as v from "valibot";
@@ -431,7 +431,8 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
 
   it("whose a device will be is noted before it is bound, and not of one that is lost to somebody else", async () => {
     await detached((await attached()).device);
-    const noted = (device: string) => existsSync(`/run/diskloom/${basename(device)}.json`);
+    const noted = (device: string) =>
+      (statSync(`/run/diskloom/${basename(device)}.json`, { throwIfNoEntry: false })?.size ?? 0) > 0;
     const before: boolean[] = [];
     const between: boolean[] = [];
     const tried: string[] = [];
