@@ -172,7 +172,8 @@ export function ownerNamed(attachment: Attachment): { uid: number; name: string 
   }
   const file = `${stat.ino} ${stat.ctimeNs}`;
   const found = known.get(device);
-  if (found?.identity === identity && found.file === file) {
+  // Without the kernel's number, the next attachment of the same image can't be told from this one.
+  if (attachment.diskSequence !== null && found?.identity === identity && found.file === file) {
     return found.owner;
   }
   const uid = ownerOf(attachment);
