@@ -109,8 +109,8 @@ describe("devices/changed", { concurrency: false }, () => {
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
       return Number(fields[11]) + Number(fields[12]);
     };
-    // A second after the last request it collects what that has left.
-    await sleep(2500);
+    // Five seconds after the last request it collects what that has left.
+    await sleep(7000);
     for (let attempt = 1; ; attempt++) {
       const [before, notified] = [ticks(), times.length];
       await sleep(2000);
