@@ -148,6 +148,8 @@ export class Person {
    * @returns {Promise<string[]>} its entries
    */
   async openContextMenu(item) {
+    // What VS Code says of another item, where the pointer rests, lies over this one until the pointer goes.
+    await this.page.mouse.move(0, 0);
     await item.click({ button: "right" });
     const labels = this.page.locator(".monaco-menu .action-menu-item .action-label");
     await labels.first().waitFor();
