@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, renameSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { addDevice, removeDevice } from "../../helper/linux/loop";
+import { addDevice } from "../../helper/linux/loop";
 import { knownDeviceMounts } from "../../helper/linux/mountinfo";
 import { readSwaps } from "../../helper/linux/swaps";
 import { KeptNumbers, openVirtualDisks } from "../../helper/linux/sysfs";
@@ -89,12 +89,12 @@ describe("known", { concurrency: false }, () => {
     assert.notEqual(bound, unbound);
     await helper.request("loop/detach", { device });
     assert.notEqual(isRight(), bound);
-    await removeDevice(control, number);
+    await helper.request("loop/remove", { device });
     assert.equal(kept.read(disk, folder), undefined);
     assert.equal(none.read(disk, folder), undefined);
     await addDevice(control, number);
     isRight();
-    await removeDevice(control, number);
+    await helper.request("loop/remove", { device });
   });
 
   it("keeps no more files open than it is to", () => {
