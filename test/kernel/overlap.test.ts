@@ -8,7 +8,7 @@ import type { Params } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
 import { helperWithOwnDev } from "./own-dev";
-import { attached, problem, Scene } from "./scene";
+import { attached, problem, quick, Scene } from "./scene";
 
 /** <linux/loop.h>: gives a read-only device another image of the same size, as live CDs do. */
 const LOOP_CHANGE_FD = 0x4c06;
@@ -176,7 +176,7 @@ describe("overlap", { concurrency: false }, () => {
 
   it("two who share at once get one device; of many who don't, one gets it", async () => {
     const helpers = await Promise.all(Array.from({ length: 6 }, () => scene.helperWith()));
-    for (let round = 0; round < 15; round++) {
+    for (let round = 0; round < (quick ? 5 : 15); round++) {
       const shared = await Promise.all(helpers.map((it) => it.request("loop/attach", { path, overlap: "share" })));
       assert.equal(new Set(shared.map((it) => it.device.device)).size, 1);
       assert.equal(shared.filter((it) => !it.shared).length, 1, "attached once");

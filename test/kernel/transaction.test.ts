@@ -8,7 +8,7 @@ import { attached, boundIn, imageOf, pattern, quick, Scene, sys, until } from ".
 
 /** How many helpers are killed at the same time, as the machine allows. */
 const LANES = 4;
-const MOMENTS = quick ? 40 : 500;
+const MOMENTS = quick ? 24 : 500;
 /** By how much helpers are killed sooner or later, where the last one was killed too late or too early. */
 const STEP = 1.25;
 

@@ -16,7 +16,8 @@ const PLACES = 2;
  * @property {string} message
  * @property {string[]} stack
  */
-/** @typedef {{failure: Failure} | {file: string, seconds: number} | {counts: Record<string, number>}} Entry */
+/** @typedef {{file: string, seconds: number}} Time how long a file of tests took */
+/** @typedef {{failure: Failure} | Time | {counts: Record<string, number>}} Entry */
 /** @typedef {{passed: number, failed: number, failures: Failure[]}} Count */
 
 /**
@@ -34,9 +35,7 @@ export function failedAltogether(name, message) {
  * @returns {Count}
  */
 export function readResults(file, status) {
-  const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
-  // A runner that was killed may leave half a line.
-  const entries = lines.flatMap((line) => (line.endsWith("}") ? [/** @type {Entry} */ (JSON.parse(line))] : []));
+  const entries = readEntries(file);
   const failures = entries.flatMap((entry) => ("failure" in entry ? [entry.failure] : []));
   const counts = entries.flatMap((entry) => ("counts" in entry ? [entry.counts] : []))[0] ?? {};
   const { pass = 0, fail = 0, skipped = 0, todo = 0, cancelled = 0 } = counts;
@@ -51,6 +50,22 @@ export function readResults(file, status) {
   }
   // A runner that dies without a word has failed, whatever it had counted.
   return failedAltogether("the test runner", `It ended with ${status} after ${pass} tests had passed.`);
+}
+
+/**
+ * @param {string} file what reporter.mjs wrote
+ * @returns {Time[]} of the files that came to their end, the longest first
+ */
+export function readTimes(file) {
+  const times = readEntries(file).flatMap((entry) => ("seconds" in entry ? [entry] : []));
+  return times.sort((a, b) => b.seconds - a.seconds);
+}
+
+/** @param {string} file @returns {Entry[]} */
+function readEntries(file) {
+  const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
+  // A runner that was killed may leave half a line.
+  return lines.flatMap((line) => (line.endsWith("}") ? [/** @type {Entry} */ (JSON.parse(line))] : []));
 }
 
 /** @param {Count[]} counts @returns {Count} */
