@@ -46,7 +46,7 @@ export async function detachMine(context: CommandContext): Promise<void> {
   const question =
     devices.length === 1
       ? vscode.l10n.t("Detach the only image that you have attached?")
-      : vscode.l10n.t("Detach all {0} images that you have attached?", devices.length);
+      : vscode.l10n.t("Detach the {0} images that you have attached?", devices.length);
   const button = isMounted ? vscode.l10n.t("Unmount and Detach") : vscode.l10n.t("Detach");
   const detail = [...devices.slice(0, MOST_NAMED).map(inWords), ...andMore(devices.length)].join("\n");
   if ((await vscode.window.showWarningMessage(question, { modal: true, detail }, button)) === button) {

@@ -246,7 +246,7 @@ errand("Detach All of Mine: asked once, with what is mounted of them; nobody els
   try {
     await view.row(outside).waitFor();
     await person.palette("Diskloom: Detach All of Mine");
-    const asked = await person.dialog("Detach all 2 images that you have attached?");
+    const asked = await person.dialog("Detach the 2 images that you have attached?");
     assert.ok(asked.text.includes(`${basename(one.device)}: ${one.image}`), asked.text);
     const mounted = `${rootfs.image} (mounted at /run/media/${USER.name}/Ext Label)`;
     assert.ok(asked.text.includes(mounted), asked.text);
@@ -256,7 +256,7 @@ errand("Detach All of Mine: asked once, with what is mounted of them; nobody els
 
     await view.pressTitle("Views and More Actions...");
     await choose(person, "Detach All of Mine");
-    await (await person.dialog("Detach all 2 images")).click("Unmount and Detach");
+    await (await person.dialog("Detach the 2 images")).click("Unmount and Detach");
     const toast = await person.toast("2 devices are detached: ");
     assert.match(toast.text, /rootfs\.ext4/);
     assert.match(toast.text, /one\.img/);
