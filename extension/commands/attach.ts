@@ -32,7 +32,7 @@ export async function attachImages(
   if (image && others.length === 0) {
     await attachOne(context, image, options);
   } else if (image) {
-    const title = vscode.l10n.t("Attaching {0} images", images.length);
+    const title = vscode.l10n.t("Attaching images");
     const outcome = await forEachImage(context, title, images, async (image, errand) => {
       const { device } = await requestAttach(errand, image, options);
       return vscode.l10n.t("{0} as {1}", basename(image.fsPath), labelOf(device));

@@ -52,7 +52,7 @@ const sums: Sums = {
 
 async function mountSeveral(context: CommandContext, images: readonly vscode.Uri[]): Promise<void> {
   const mounts: Mount[] = [];
-  const title = vscode.l10n.t("Attaching and mounting {0} images", images.length);
+  const title = vscode.l10n.t("Attaching and mounting images");
   const outcome = await forEachImage(context, title, images, async (image, errand) => {
     const { mounted } = await attachAndMountImage(context, image, errand);
     mounts.push(...mounted.mounts);

@@ -74,7 +74,7 @@ function detachEach(
   whenBusy: WhenBusy,
   confirmed: { confirmForeign?: true } = {},
 ): Promise<Outcome<LoopDevice>> {
-  const title = vscode.l10n.t("Detaching {0} devices", devices.length);
+  const title = vscode.l10n.t("Detaching devices");
   // The last attached first, as its image may be a file that is mounted of one before.
   const inTurn = [...devices].sort((one, other) => (other.diskSequence ?? 0) - (one.diskSequence ?? 0));
   return forEachOf(context, title, inTurn, ofLoops, async (device, { ask }) => {

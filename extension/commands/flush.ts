@@ -35,7 +35,7 @@ const sums: Sums = {
 };
 
 async function flushSeveral(context: CommandContext, devices: readonly LoopDevice[]): Promise<void> {
-  const title = vscode.l10n.t("Flushing {0} devices", devices.length);
+  const title = vscode.l10n.t("Flushing devices");
   const outcome = await forEachOf(context, title, devices, ofLoops, async (device, { ask }) => {
     await ask("loop/flush", naming(device));
     return labelOf(device);

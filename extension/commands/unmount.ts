@@ -68,7 +68,7 @@ async function unmountSeveral(context: CommandContext, mounts: readonly Mount[],
   // One that is mounted in a folder of another goes first.
   const inTurn = [...mounts].sort((one, other) => other.target.length - one.target.length);
   const each = (some: readonly Mount[], confirmed: { confirmForeign?: true }): Promise<Outcome<Mount>> =>
-    forEachOf(context, vscode.l10n.t("Unmounting {0} folders", some.length), some, ofMounts, async (mount, { ask }) => {
+    forEachOf(context, vscode.l10n.t("Unmounting folders"), some, ofMounts, async (mount, { ask }) => {
       await ask("mount/unmount", { target: mount.target, lazy, ...confirmed });
       return mount.target;
     });
