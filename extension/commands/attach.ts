@@ -19,7 +19,7 @@ export async function attach(context: CommandContext, clicked?: unknown, selecte
 const sums: Sums = {
   all: (count, list) => vscode.l10n.t("{0} images are attached: {1}.", count, list),
   some: (done, count, list) => vscode.l10n.t("{0} of {1} images are attached: {2}.", done, count, list),
-  none: (count) => vscode.l10n.t("None of {0} images is attached.", count),
+  none: (count) => vscode.l10n.t("None of the {0} images is attached.", count),
 };
 
 /** Attaches images, one after the other, and tells of it. */

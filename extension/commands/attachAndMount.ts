@@ -47,7 +47,7 @@ async function mountOne(context: CommandContext, image: vscode.Uri): Promise<voi
 const sums: Sums = {
   all: (count, list) => vscode.l10n.t("{0} images are mounted: {1}.", count, list),
   some: (done, count, list) => vscode.l10n.t("{0} of {1} images are mounted: {2}.", done, count, list),
-  none: (count) => vscode.l10n.t("None of {0} images is mounted.", count),
+  none: (count) => vscode.l10n.t("None of the {0} images is mounted.", count),
 };
 
 async function mountSeveral(context: CommandContext, images: readonly vscode.Uri[]): Promise<void> {

@@ -21,7 +21,7 @@ const sums: Sums = {
   all: (count, list) =>
     count === 1 ? vscode.l10n.t("Detached: {0}.", list) : vscode.l10n.t("{0} devices are detached: {1}.", count, list),
   some: (done, count, list) => vscode.l10n.t("{0} of {1} devices are detached: {2}.", done, count, list),
-  none: (count) => vscode.l10n.t("None of {0} devices is detached.", count),
+  none: (count) => vscode.l10n.t("None of the {0} devices is detached.", count),
 };
 
 export async function detachSeveral(

@@ -31,7 +31,7 @@ export async function flush(context: CommandContext, item?: unknown, selected?: 
 const sums: Sums = {
   all: (count, list) => vscode.l10n.t("{0} devices are flushed, and everything is on the disk: {1}.", count, list),
   some: (done, count, list) => vscode.l10n.t("{0} of {1} devices are flushed: {2}.", done, count, list),
-  none: (count) => vscode.l10n.t("None of {0} devices is flushed.", count),
+  none: (count) => vscode.l10n.t("None of the {0} devices is flushed.", count),
 };
 
 async function flushSeveral(context: CommandContext, devices: readonly LoopDevice[]): Promise<void> {

@@ -61,7 +61,7 @@ const sums: Sums = {
   all: (count, list) =>
     count === 1 ? vscode.l10n.t("Unmounted: {0}.", list) : vscode.l10n.t("{0} are unmounted: {1}.", count, list),
   some: (done, count, list) => vscode.l10n.t("{0} of {1} are unmounted: {2}.", done, count, list),
-  none: (count) => vscode.l10n.t("None of {0} is unmounted.", count),
+  none: (count) => vscode.l10n.t("None of the {0} mounts is unmounted.", count),
 };
 
 async function unmountSeveral(context: CommandContext, mounts: readonly Mount[], lazy: boolean): Promise<void> {
