@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { ResponseError } from "vscode-jsonrpc/node";
 import type { LoopDevice, MapperDevice, ProblemData } from "../../helper/protocol";
 import { TestHelper } from "../helper";
-import { until } from "../kernel/scene";
+import { letUdevLook, until } from "../kernel/scene";
 
 const SECTORS = 16384;
 
@@ -86,6 +86,7 @@ describe("mapper requests", () => {
     execFileSync("mkfs.ext4", ["-q", device.device]);
     const target = mkdtempSync(join(tmpdir(), "diskloom-"));
     execFileSync("mount", [device.device, target]);
+    letUdevLook();
     const refused = await refusal(helper.request("mapper/remove", { device: device.device }));
     assert.equal(refused.reason, "busy");
     assert.deepEqual(refused.users, [{ kind: "mount", target }]);

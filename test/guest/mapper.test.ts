@@ -508,6 +508,8 @@ function tests(): void {
     const target = workshop.path("used-target");
     mkdirSync(target);
     run("mount", [device.device, target]);
+    // It looks at what mkfs has written, and would be named as well.
+    run("udevadm", ["settle"]);
     const problem = await refused(remove(device), "busy");
     assert.deepEqual(problem.data.users, [{ kind: "mount", target }]);
     const removed = await removeMapper({ ...device, whenBusy: "unmount" }, deps);

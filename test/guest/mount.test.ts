@@ -17,7 +17,7 @@ import { describe, it } from "node:test";
 import type { LoopDevice } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { type FileSystem, MiB, run } from "../images";
-import { attached, problem, Scene } from "../kernel/scene";
+import { attached, letUdevLook, problem, Scene } from "../kernel/scene";
 
 const NOBODY = 65534;
 const KEPT = ["nosuid", "nodev"];
@@ -110,6 +110,7 @@ describe("mount in the guest", { concurrency: false }, () => {
       await mounted(scene.helper, device, `${device.device}p2`),
     ];
     assert.deepEqual([boot.target, root.target], ["/run/media/nobody/bootfs", "/run/media/nobody/rootfs"]);
+    letUdevLook();
     assert.equal(realpathSync("/dev/disk/by-label/rootfs"), `${device.device}p2`);
     writeFileSync(`${boot.target}/ssh`, "");
     writeFileSync(`${root.target}/etc/hostname`, "diskloom\n");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { realpathSync } from "node:fs";
 import { describe, it } from "node:test";
 import { blkid, MiB, run } from "../images";
-import { attached, problem, Scene } from "../kernel/scene";
+import { attached, letUdevLook, problem, Scene } from "../kernel/scene";
 
 const ARRAY = "/dev/md/diskloom";
 
@@ -26,6 +26,8 @@ describe("a member of a RAID array", { concurrency: false }, () => {
       try {
         const options = ["--run", "--level=1", "--raid-devices=2", `--metadata=${metadata}`, "--assume-clean"];
         run("mdadm", ["--create", ARRAY, ...options, ...nodes]);
+        // Which makes the array's link; mdadm waits for that, but not for long.
+        letUdevLook();
         run("mkfs.ext4", ["-q", "-F", ARRAY]);
         const array = realpathSync(ARRAY);
         for (const { device, holders } of await listed()) {

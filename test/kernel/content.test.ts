@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import type { Content, LoopDevice, Partition } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { blkid, type FileSystem, KiB, MiB, run, sfdisk } from "../images";
-import { attached, problem, Scene } from "./scene";
+import { attached, letUdevLook, problem, Scene } from "./scene";
 
 /** As lsblk writes it; null where it has nothing to say. */
 interface Row {
@@ -26,9 +26,7 @@ const hasUdev = process.env.DISKLOOM_GUEST !== undefined;
 
 /** The device, then its partitions. */
 function lsblk(device: string): Row[] {
-  if (hasUdev) {
-    run("udevadm", ["settle"]);
-  }
+  letUdevLook();
   const columns = "PATH,SIZE,TYPE,FSTYPE,LABEL,UUID,PTTYPE"; // without NAME it is a list, no tree
   const rows: Row[] = JSON.parse(run("lsblk", ["--json", "--bytes", "--output", columns, device])).blockdevices;
   return rows.sort((a, b) => a.path.localeCompare(b.path, "en", { numeric: true }));

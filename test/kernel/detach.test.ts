@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDevice } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { MiB, run } from "../images";
-import { attached, imageOf, partitionsOf, pattern, problem, Scene, sys, until } from "./scene";
+import { attached, imageOf, letUdevLook, partitionsOf, pattern, problem, Scene, sys, until } from "./scene";
 
 describe("loop/detach", { concurrency: false }, () => {
   let scene: Scene;
@@ -34,6 +34,8 @@ describe("loop/detach", { concurrency: false }, () => {
 
   /** A process with the file open, or in the folder. */
   async function keeper(script: string): Promise<ChildProcess & { pid: number }> {
+    // So that nobody else is named beside it.
+    letUdevLook();
     const child = spawn("sh", ["-c", `${script}; echo ready; exec sleep 60`], { stdio: ["ignore", "pipe", "inherit"] });
     children.push(child);
     await new Promise((resolve) => child.stdout?.once("data", resolve));
@@ -86,6 +88,7 @@ describe("loop/detach", { concurrency: false }, () => {
 
   it("refuse: of one that others stand on, mapped or mounted by partition, or swap", async () => {
     const device = await disk();
+    letUdevLook();
     const upper = await attached(helper, { path: device.device, offset: 20 * MiB });
     const holder = { kind: "holder" as const, device: upper.device };
     await assert.rejects(
@@ -94,6 +97,7 @@ describe("loop/detach", { concurrency: false }, () => {
     );
     unchanged(device);
     await helper.request("loop/detach", { device: upper.device });
+    letUdevLook();
     run("mkfs.ext4", ["-q", `${device.device}p2`]);
     const target = scene.mount(`${device.device}p2`, "part");
     await assert.rejects(
@@ -266,6 +270,7 @@ describe("loop/detach", { concurrency: false }, () => {
 
   it("names a process in whose mount namespace alone it is mounted", async () => {
     const device = await ext4();
+    letUdevLook();
     const child = spawn(
       "unshare",
       ["--mount", "sh", "-c", `mount ${device.device} /mnt && echo ready && exec sleep 60`],

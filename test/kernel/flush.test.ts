@@ -5,7 +5,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, 
 import { after, before, describe, it } from "node:test";
 import type { TestHelper } from "../helper";
 import { MiB, run } from "../images";
-import { attached, imageOf, pattern, Scene, until } from "./scene";
+import { attached, imageOf, letUdevLook, pattern, Scene, until } from "./scene";
 
 describe("loop/flush", { concurrency: false }, () => {
   let scene: Scene;
@@ -34,6 +34,7 @@ describe("loop/flush", { concurrency: false }, () => {
   it("brings into the image what was written to a partition, whose page cache is its own", async () => {
     const path = scene.workshop.disk("disk.img", 16 * MiB, "label: gpt\nsize=4M\n");
     const { device } = await attached(helper, { path });
+    letUdevLook();
     const fd = openSync(`${device}p1`, "r+");
     try {
       writeSync(fd, pattern(MiB, 6));
@@ -62,6 +63,7 @@ describe("loop/flush", { concurrency: false }, () => {
   it("brings into the image what was written to a file system that is mounted in another mount namespace alone", async () => {
     const path = scene.workshop.disk("elsewhere.img", 16 * MiB, "label: gpt\nsize=8M\n");
     const { device } = await attached(helper, { path });
+    letUdevLook();
     run("mkfs.ext4", ["-q", `${device}p1`]);
     const script = `mount ${device}p1 /mnt && echo "The needle elsewhere." > /mnt/file && echo ready && exec sleep 60`;
     const child = spawn("unshare", ["--mount", "sh", "-c", script], { stdio: ["ignore", "pipe", "inherit"] });
@@ -81,6 +83,7 @@ describe("loop/flush", { concurrency: false }, () => {
   it("dropCache: what the image holds by then is read anew", async () => {
     const path = scene.workshop.blank("cache.img", MiB);
     const { device } = await attached(helper, { path });
+    letUdevLook();
     const fd = openSync(device, "r");
     const read = () => {
       const bytes = Buffer.alloc(512);
@@ -109,6 +112,7 @@ describe("loop/flush", { concurrency: false }, () => {
     const calls = "trace=syncfs,fsync,ioctl";
     const other = await scene.helperWith({ command: ["strace", "-f", "-y", "-s", "0", "-e", calls, "-o", log] });
     const { device } = await attached(other, { path });
+    letUdevLook();
     run("mkfs.ext4", ["-q", `${device}p1`]);
     const target = scene.mount(`${device}p1`, "ordered");
     writeFileSync(log, "");

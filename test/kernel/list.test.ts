@@ -13,7 +13,7 @@ import { after, before, describe, it } from "node:test";
 import koffi from "koffi";
 import type { LoopDevice } from "../../helper/protocol";
 import { MiB, run } from "../images";
-import { attached, Scene, until } from "./scene";
+import { attached, imageOf, letUdevLook, Scene, succeeds, until } from "./scene";
 
 describe("the list of devices", { concurrency: false }, () => {
   let scene: Awaited<ReturnType<typeof Scene.set>>;
@@ -48,6 +48,7 @@ describe("the list of devices", { concurrency: false }, () => {
   it("tells what was there while a device is open, though its image has changed under it", async () => {
     const path = scene.workshop.fileSystem("ext4", "kept");
     const { device } = await attached(scene.helper, { path, directIo: false });
+    letUdevLook();
     const fd = openSync(device, "r");
     try {
       // Now it is in the device's page cache, and stays.
@@ -78,6 +79,7 @@ describe("the list of devices", { concurrency: false }, () => {
   it("has the partitions of each device, and what stands on them", async () => {
     const path = scene.workshop.disk("parts.img", 16 * MiB, "label: gpt\nsize=4M\nsize=4M\n");
     const below = await attached(scene.helper, { path });
+    letUdevLook();
     const above = await attached(scene.helper, { path: `${below.device}p2`, readOnly: true });
     const { partitions, holders } = await listed(below.device);
     assert.deepEqual(
@@ -125,6 +127,8 @@ describe("the list of very many devices", { concurrency: false }, () => {
     const image = scene.workshop.path(name);
     copyFileSync(content, image);
     const device = await attached(scene.helper, { path: image, directIo: false });
+    // While it looks, the device shows what was read of the image then, whatever the image has by now.
+    letUdevLook();
     await list();
     assert.deepEqual(await listed(device.device), device);
     return { ...device, image };
@@ -160,6 +164,7 @@ describe("the list of very many devices", { concurrency: false }, () => {
       change(image, device);
       utimesSync(image, 1, 1);
       assert.notEqual((await listed(device)).content.type, "ext4");
+      letUdevLook();
       overwrite(image, readFileSync(fileSystem).subarray(0, MiB));
       assert.deepEqual(await listed(device), before);
       await scene.helper.request("loop/detach", { device });
@@ -211,6 +216,7 @@ describe("the list of very many devices", { concurrency: false }, () => {
     run("blockdev", ["--setro", device]);
     assert.equal((await listed(device)).readOnly, true);
     run("losetup", ["--detach", device]);
+    await until(() => imageOf(device) === undefined, "nobody else has a look at the device");
     assert.equal((await list()).get(device), undefined);
     run("losetup", [device, image]);
     assert.equal((await listed(device)).content.type, "ext4");
@@ -258,14 +264,6 @@ describe("the list of very many devices", { concurrency: false }, () => {
 });
 
 const direct = ["oflag=direct", "conv=notrunc", "status=none"];
-function succeeds(deed: () => unknown): boolean {
-  try {
-    deed();
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function overwrite(path: string, bytes: Uint8Array): void {
   const fd = openSync(path, "r+");

@@ -26,7 +26,7 @@ import { safeName } from "../../helper/mount/name";
 import type { LoopDevice, Params } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { type FileSystem, MiB, run } from "../images";
-import { attached, badParams, problem, quick, Scene, until } from "./scene";
+import { attached, badParams, letUdevLook, problem, quick, Scene, until } from "./scene";
 
 /** A user without a home or any rights, whom every Linux has. */
 const NOBODY = 65534;
@@ -567,6 +567,7 @@ describe("mount", { concurrency: false }, () => {
       await using scene = await sceneOfUser();
       const device = await attached(scene.helper, { path: image(scene, "ext4") });
       const { target } = await mountIt(scene.helper, meant(device));
+      letUdevLook();
       const user = await standIn(target);
       try {
         const pid = user.pid ?? 0;

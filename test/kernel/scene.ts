@@ -115,11 +115,32 @@ export function badParams(path: string): (error: unknown) => true {
 }
 
 /** Waits until something is so. */
-export async function until(condition: () => boolean, what: string, limit = 30_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, what: string, limit = 30_000): Promise<void> {
   const end = performance.now() + limit;
-  while (!condition()) {
+  while (!(await condition())) {
     assert.ok(performance.now() < end, `still not so after ${limit} ms: ${what}`);
     await sleep(5);
+  }
+}
+
+/** Whether a deed of others' tools comes off, of which `until` can ask again. */
+export function succeeds(deed: () => unknown): boolean {
+  try {
+    deed();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Where there is udev, in the guest, waits until it has looked at all that has happened. Until then it opens every device
+ * that was attached, detached or written to; and it has the kernel read the table of a disk anew that was open for
+ * writing, as attaching does: for a moment the disk's partitions are gone then, and what was cached of it.
+ */
+export function letUdevLook(): void {
+  if (process.env.DISKLOOM_GUEST) {
+    run("udevadm", ["settle"]);
   }
 }
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDevice, Params } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
-import { attached, imageOf, pattern, problem, Scene, sys, until } from "./scene";
+import { attached, imageOf, letUdevLook, pattern, problem, Scene, sys, until } from "./scene";
 
 describe("loop/update and loop/resize", { concurrency: false }, () => {
   let scene: Scene;
@@ -68,6 +68,7 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
     const large = scene.workshop.disk("third.img", 16 * MiB, "label: gpt\nstart=4M,size=1M\n", 4096);
     scene.workshop.put(path, 32 * MiB, large);
     const { device, ...first } = await attached(helper, { path, sizeLimit: 16 * MiB, sectorSize: 512 });
+    letUdevLook();
     const places = (loop: Pick<LoopDevice, "partitions">) =>
       loop.partitions.map(({ device: node, start, size }) => {
         assert.equal(Number(sys(node, "start")) * 512, start);
@@ -116,6 +117,7 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
 
   it("refuses another extent or sector size of a device in use: old pages would be read", async () => {
     const device = await fresh();
+    letUdevLook();
     const child = spawn("sh", ["-c", `exec 3<${device.device}; echo open; exec sleep 60`], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -196,6 +198,8 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
   it("partition/resize changes the kernel's view of a partition, by BLKPG, only where it differs", async () => {
     const path = scene.workshop.disk("parts.img", 40 * MiB, "label: gpt\nsize=8M\nstart=20M, size=8M\n");
     const { device } = await attached(helper, { path });
+    // Were the table read anew after that, the partition would have its size.
+    letUdevLook();
     const { partition } = await helper.request("partition/resize", { device: `${device}p1`, size: 4 * MiB });
     assert.equal(partition.size, 4 * MiB);
     assert.equal(Number(sys(`${device}p1`, "size")) * 512, 4 * MiB);
