@@ -5,7 +5,7 @@ import { O_RDONLY, openFile } from "../../helper/linux/file";
 import { copyToMemory } from "../../helper/loop/memory";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
-import { attached, boundIn, imageOf, partitionsOf, pattern, problem, Scene, sys } from "./scene";
+import { attached, boundIn, imageOf, letUdevLook, partitionsOf, pattern, problem, Scene, sys, until } from "./scene";
 
 const noWork = { signal: new AbortController().signal, report() {} };
 
@@ -185,7 +185,8 @@ describe("loop/attach", { concurrency: false }, () => {
       helper.request("loop/attach", { path, directIo: true, inMemory: true }),
       problem("unsupported"),
     );
-    assert.ok(!boundIn(scene.folder).some((device) => imageOf(device) === path));
+    // Others may have a look at it just then.
+    await until(() => !boundIn(scene.folder).some((device) => imageOf(device) === path), "undone");
   });
 
   it("reference: up to 63 bytes of any characters", async () => {
@@ -207,6 +208,7 @@ describe("loop/attach", { concurrency: false }, () => {
         [`${device.device}p2`, "two", 9 * MiB, 8 * MiB],
       ],
     );
+    letUdevLook();
     closeSync(openSync(`${device.device}p2`, "r"));
     await detach(device.device);
     const without = await attached(helper, { path, partitionScan: false });
@@ -309,6 +311,7 @@ describe("loop/attach", { concurrency: false }, () => {
     run("losetup", [free, path]);
     run("addpart", [free, "1", "2048", "2048"]);
     run("losetup", ["--detach", free]);
+    await until(() => imageOf(free) === undefined, "nobody else has a look at the device");
     assert.deepEqual(partitionsOf(free), [`${free.slice(5)}p1`]);
     // Nor would the kernel clear them away.
     const device = await attached(helper, { path, device: free, partitionScan: false });
