@@ -29,7 +29,14 @@ describe("the control device, locked by another program", { concurrency: false }
       .split("\n")
       .filter((line) => new RegExp(`-> FLOCK +ADVISORY +WRITE ${pid} `).test(line)).length;
   const opened = (pid: number) =>
-    readdirSync(`/proc/${pid}/fd`).filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === CONTROL).length;
+    readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${fd}`) === CONTROL;
+      } catch {
+        // It was closed meanwhile.
+        return false;
+      }
+    }).length;
   const isFree = () => spawnSync("flock", ["--nonblock", CONTROL, "true"]).status === 0;
   const attach = (helper: TestHelper) => {
     const source = new CancellationTokenSource();
