@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ResponseError } from "vscode-jsonrpc/node";
-import type { LoopDevice, Params, ProblemData, Reason } from "../../helper/protocol";
+import type { LoopDevice, Params, ProblemData, Reason, Result } from "../../helper/protocol";
 import { type StartOptions, TestHelper } from "../helper";
 import { run, Workshop } from "../images";
 import { releaseImagesIn } from "../tools/release.mjs";
@@ -87,6 +87,26 @@ export class Scene implements AsyncDisposable {
 /** Attaches by the helper and answers with the device. */
 export async function attached(helper: TestHelper, params: Params<"loop/attach">): Promise<LoopDevice> {
   return (await helper.request("loop/attach", params)).device;
+}
+
+/**
+ * Detaches a device that many others take their turns beside. Where there is udev it has its turn, too, of the guest's
+ * one processor, and the device open or locked for longer than a helper waits: what is refused by that is asked for again.
+ */
+export async function detachedAmidOthers(
+  helper: TestHelper,
+  params: Params<"loop/detach">,
+): Promise<Result<"loop/detach">> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await helper.request("loop/detach", params);
+    } catch (error) {
+      if (!process.env.DISKLOOM_GUEST || tries === 10) {
+        throw error;
+      }
+      problem("busy")(error);
+    }
+  }
 }
 
 /** For assert.rejects: a problem of this kind, and more of it where that matters. */

@@ -4,7 +4,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TestHelper } from "../helper";
 import { KiB, MiB } from "../images";
-import { attached, boundIn, imageOf, pattern, quick, Scene, sys, until } from "./scene";
+import { attached, boundIn, detachedAmidOthers, imageOf, pattern, quick, Scene, sys, until } from "./scene";
 
 /** How many helpers are killed at the same time, as the machine allows. */
 const LANES = 4;
@@ -60,7 +60,7 @@ describe("SIGKILL of the helper", { concurrency: false }, () => {
           assert.ok(known === device || unanswered === "attach", `${device} was not to be there`);
           // Where there is udev, it reads the table anew when the device was closed: for a moment no partition is there.
           await until(() => sizeOf(`${device}p1`) === (partitioned ? 2 * MiB : undefined), `${device}p1 whole`);
-          await scene.helper.request("loop/detach", { device });
+          await detachedAmidOthers(scene.helper, { device });
           outcomes.whole++;
         }
       }
