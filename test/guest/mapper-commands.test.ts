@@ -151,7 +151,7 @@ describe("commands for mapper devices", () => {
     assert.match(dmsetup("table", "filed"), /^0 16 linear \d+:\d+ 8\n16 24 linear \d+:\d+ 0\n$/);
     assert.equal(dmsetup("table", "filed"), dmsetup("table", "same"));
     await remove("filed");
-    dmsetup("remove", "same");
+    dmsetup("remove", "--retry", "same");
 
     // Who goes away at the question for the file, isn't asked for a name.
     await create(starting("Table from a File"), () => undefined);

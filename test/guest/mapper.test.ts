@@ -636,7 +636,7 @@ function tests(): void {
     run("umount", [target]);
   });
 
-  it(`makes, lists and removes ${FLEET} devices`, { timeout: 240_000 }, async () => {
+  it(`makes, lists and removes ${FLEET} devices`, { timeout: 900_000 }, async () => {
     const pick = (from: number, count: number) => Array.from({ length: count }, (_, index) => `fleet-${from + index}`);
     const made: MapperDescription[] = [];
     for (let from = 0; from < FLEET; from += 20) {

@@ -14,7 +14,7 @@ import { detach } from "../../helper/loop/detach";
 import { Problem } from "../../helper/problem";
 import { type CheckedParams, type Params, type Reason, requests } from "../../helper/protocol";
 import { KiB, MiB } from "../images";
-import { pattern, quick, Scene, sys, until } from "./scene";
+import { pattern, Scene, sys, until } from "./scene";
 
 const root = { uid: 0, gid: 0, groups: [], name: "root" };
 const noWork = { signal: new AbortController().signal, report() {} };
@@ -86,7 +86,7 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
     forgetKernel();
     try {
       // A lister that has a device open just when it is given up keeps it for that moment.
-      await until(() => scene.bound().every((device) => device === mounted), "nothing left", 1000);
+      await until(() => scene.bound().every((device) => device === mounted), "nothing left");
     } finally {
       mounted = "";
       for (const device of scene.bound().reverse()) {
@@ -284,7 +284,8 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
     const began = performance.now();
     await assert.rejects(attached(), refused("busy", { errno: "EAGAIN", call: "LOOP_SET_STATUS64" }));
     assert.equal(kernel.count("LOOP_SET_STATUS64"), 22);
-    assert.ok(performance.now() - began < (quick ? 30_000 : 6000));
+    // What is flushed on the way is the whole disk under the image, with all that others have written to it.
+    assert.ok(performance.now() - began < 30_000);
     assert.ok(performance.now() - began > 1000);
   });
 
@@ -351,7 +352,7 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
         return true;
       });
       _kernel[Symbol.dispose]();
-      await until(() => scene.bound().length === 0, `${call} ${nth}`, 1000);
+      await until(() => scene.bound().length === 0, `${call} ${nth}`);
     }
   });
 
@@ -363,7 +364,7 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
     });
     await assert.rejects(attached(), (error) => isErrno(error, "EIO"));
     assert.ok(dropped);
-    await until(() => scene.bound().length === 0, "unbound", 1000);
+    await until(() => scene.bound().length === 0, "unbound");
   });
 
   it("autoclear is dropped last of all: until then each step is under it", async () => {
