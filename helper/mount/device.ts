@@ -11,7 +11,9 @@ import { kernelNode } from "../mapper/nodes";
 import { isHeldBack } from "../mapper/sysfs";
 import { checkOwner } from "../owners";
 import { ensurePartitionNodes } from "../partition/nodes";
+import { retry } from "../pause";
 import { Problem } from "../problem";
+import { LOOK } from "../users";
 
 /** How a request names a device. */
 export interface Naming {
@@ -38,10 +40,14 @@ function wholeOf(device: string): string {
  * @param wish `diskSequence` is the disk's, for a partition as well
  * @throws Problem notFound, stale, busy where it is suspended, notPermitted where it is somebody else's
  */
-export async function openMountable(wish: Naming & { confirmForeign: boolean }, caller: Caller): Promise<Mountable> {
+export async function openMountable(
+  wish: Naming & { confirmForeign: boolean },
+  caller: Caller,
+  signal: AbortSignal,
+): Promise<Mountable> {
   const { device } = wish;
   return device.startsWith("/dev/loop")
-    ? openOfLoop({ ...wish, device: wholeOf(device) }, device, caller)
+    ? openOfLoop({ ...wish, device: wholeOf(device) }, device, caller, signal)
     : openMapper(wish, caller);
 }
 
@@ -49,6 +55,7 @@ async function openOfLoop(
   wish: Naming & { confirmForeign: boolean },
   device: string,
   caller: Caller,
+  signal: AbortSignal,
 ): Promise<Mountable> {
   const disk = diskOf(numberOf(wish.device));
   const { loop } = await openOwned(wish, caller);
@@ -57,7 +64,7 @@ async function openOfLoop(
     return { ...found, file: loop, devnum: loop.devnum(), [Symbol.asyncDispose]: () => loop[Symbol.asyncDispose]() };
   }
   try {
-    const file = await openPartition(disk, device);
+    const file = await openPartition(disk, device, signal);
     return {
       ...found,
       file,
@@ -73,18 +80,46 @@ async function openOfLoop(
   }
 }
 
-async function openPartition(disk: string, device: string): Promise<OpenFile> {
-  const devnum = devnumOf(`${diskFolder(disk)}/${device.slice("/dev/".length)}`);
+/**
+ * Right after somebody has had the disk open for writing, as attaching does, udev has the kernel read its table anew: for
+ * some milliseconds it has no partitions then.
+ */
+function openPartition(disk: string, device: string, signal: AbortSignal): Promise<OpenFile> {
+  return retry(() => openPartitionNow(disk, device), {
+    limit: LOOK,
+    signal,
+    expired: () => {
+      const devnum = devnumOfPartition(disk, device);
+      return devnum === undefined
+        ? new Problem("notFound", `/dev/${disk} has no partition ${device}. Rescan its partitions.`, { device })
+        : new Problem("stale", `${device} isn't the kernel's device ${devnum}.`, { device });
+    },
+  });
+}
+
+async function openPartitionNow(disk: string, device: string): Promise<OpenFile | undefined> {
+  const devnum = devnumOfPartition(disk, device);
   if (devnum === undefined) {
-    throw new Problem("notFound", `/dev/${disk} has no partition ${device}. Rescan its partitions.`, { device });
+    return undefined;
   }
   ensurePartitionNodes(disk);
-  const file = await openDevice(device, O_RDONLY);
-  if (file.devnum() !== devnum) {
+  try {
+    const file = await openDevice(device, O_RDONLY);
+    if (file.devnum() === devnum) {
+      return file;
+    }
     await file[Symbol.asyncDispose]();
-    throw new Problem("stale", `${device} isn't the kernel's device ${devnum}.`, { device });
+    return undefined;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENXIO", "ENODEV")) {
+      return undefined;
+    }
+    throw error;
   }
-  return file;
+}
+
+function devnumOfPartition(disk: string, device: string): Devnum | undefined {
+  return devnumOf(`${diskFolder(disk)}/${device.slice("/dev/".length)}`);
 }
 
 async function openMapper(wish: Naming & { confirmForeign: boolean }, caller: Caller): Promise<Mountable> {

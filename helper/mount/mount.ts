@@ -40,7 +40,7 @@ interface Prepared extends FileSystemWish {
  */
 export async function mountDevice(wish: Wish, caller: Caller, work: Work): Promise<Result<"mount/mount">> {
   checkIdMap(wish, caller);
-  await using mountable = await openMountable(wish, caller);
+  await using mountable = await openMountable(wish, caller, work.signal);
   using chosen = wish.target === undefined ? undefined : openTarget(caller, wish.target);
   const content = await contentOf(mountable, wish);
   work.report("Mounting");

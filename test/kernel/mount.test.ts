@@ -19,6 +19,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { O_RDONLY, openFile } from "../../helper/linux/file";
 import { mountOnto, unmount } from "../../helper/linux/mount";
 import { deviceUnder, readMounts } from "../../helper/linux/mountinfo";
@@ -157,6 +158,18 @@ describe("mount", { concurrency: false }, () => {
     await mountIt(scene.helper, { device: `${device.device}p1`, diskSequence });
     await scene.helper.request("mount/unmount", meant(device));
     assert.deepEqual(targets.map(existsSync), [false, false]);
+  });
+
+  it("mounts a partition that is gone just then, as while udev has the table read anew", async () => {
+    await using scene = await sceneOfUser();
+    const device = await attached(scene.helper, { path: twoPartitions(scene) });
+    letUdevLook();
+    run("delpart", [device.device, "1"]);
+    const mounting = mountIt(scene.helper, { ...meant(device), device: `${device.device}p1` });
+    await sleep(100);
+    run("addpart", [device.device, "1", "2048", "16384"]);
+    assert.equal((await mounting).target, `${MEDIA}/nobody/one`);
+    await scene.helper.request("mount/unmount", meant(device));
   });
 
   it("lists mounts with their space", async () => {
