@@ -89,7 +89,8 @@ export async function attach(wish: Wish, caller: Caller, work: Work, describe: D
       reference: wish.reference,
     },
   };
-  const extent: Extent = { image: stat, offset: wish.offset, sizeLimit: wish.sizeLimit, imageSize: size };
+  // As it is when it is open: opening a file on overlayfs for writing can make another of it.
+  const extent: Extent = { image: file.identity(), offset: wish.offset, sizeLimit: wish.sizeLimit, imageSize: size };
   const content = wish.autoclear ? undefined : await contentAtOnce(wished, size);
   const setup = content || wish.autoclear ? wished : withAutoclear(wished);
   const expected = setup === wished;
@@ -137,7 +138,9 @@ async function finish(taken: Finishing): Promise<Attached> {
   try {
     const sequence = diskSequence(loop);
     const info = getStatus(loop);
-    noteImage(disk, sequence, info, setup.file);
+    if (local || (info.flags & LO_FLAGS_READ_ONLY) === 0) {
+      noteImage(disk, sequence, info, setup.file);
+    }
     const noted = recordOwner(attachmentOf(loop.path, { info, sequence }), caller, expected);
     if (local) {
       noteLocal(disk, sequence);

@@ -1,10 +1,11 @@
 /* Whether an image is attached already, wholly or in part. */
 import type { BigIntStats } from "node:fs";
 import { stat } from "node:fs/promises";
+import { isLocal } from "../content/hole";
 import { isReadOnly } from "../linux/block";
-import { isErrno } from "../linux/errno";
+import { isErrno, KernelError } from "../linux/errno";
 import { findIfCached, O_RDONLY, type OpenFile, openDevice } from "../linux/file";
-import { getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo } from "../linux/loop";
+import { getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo, statusIfBound } from "../linux/loop";
 import { knownIdentity } from "../linux/statx";
 import { devnumOf, diskFolder, KeptNumbers, openVirtualDisks, readNumber } from "../linux/sysfs";
 import { Problem } from "../problem";
@@ -66,6 +67,7 @@ const sequences = new KeptNumbers("diskseq", 256);
 /**
  * Remembers what we have bound ourselves, so that it need not be looked for.
  * @param sequence as read before the status
+ * @param image one that stays the same file: on overlayfs, one that was opened for reading needn't
  */
 export function noteImage(disk: string, sequence: number | null, info: LoopInfo, image: OpenFile): void {
   const file = image.identity();
@@ -80,6 +82,8 @@ interface Suspect {
   disk: string;
   shown: Buffer;
   sequence: number | undefined;
+  /** It is known to be the one that is looked for, whatever stands at its path by now. */
+  isKnown: boolean;
 }
 
 function findSuspects(extent: Extent): Suspect[] {
@@ -93,7 +97,8 @@ function findSuspects(extent: Extent): Suspect[] {
 
 function suspectIn(folder: OpenFile, disk: string, { image }: Extent): Suspect | undefined {
   const before = seen.get(disk);
-  if (before && !isFile(before, image) && before.sequence === sequences.read(disk, folder)) {
+  const wasOurs = before !== undefined && isFile(before, image);
+  if (before && !wasOurs && before.sequence === sequences.read(disk, folder)) {
     return undefined;
   }
   if (!isBoundIn(folder, disk)) {
@@ -103,18 +108,22 @@ function suspectIn(folder: OpenFile, disk: string, { image }: Extent): Suspect |
   // Before anything else is looked at that it is to stand for.
   const sequence = sequences.read(disk, folder);
   const shown = imageShown(disk);
-  return shown && { disk, shown, sequence };
+  return shown && { disk, shown, sequence, isKnown: wasOurs && before.sequence === sequence };
 }
 
 // By what can be told without opening the device: that would wait for whoever is just detaching it, for 100 ms and more
 // with the control device locked. A file at the path that /sys shows, not ours and of the device's size, is taken for
-// its image; it is another only where a program in another mount namespace has attached one of the same path and size.
-async function mayOverlap({ disk, shown, sequence }: Suspect, extent: Extent): Promise<boolean> {
+// its image; it is another only where something has been mounted over the image since, or a program in another mount
+// namespace has attached one, with a file of the same path and size here.
+async function mayOverlap({ disk, shown, sequence, isKnown }: Suspect, extent: Extent): Promise<boolean> {
   const folder = diskFolder(disk);
   const offset = readNumber(`${folder}/loop/offset`) ?? 0;
   const sizeLimit = readNumber(`${folder}/loop/sizelimit`) ?? 0;
   if (!meets({ offset, sizeLimit }, extent)) {
     return false;
+  }
+  if (isKnown) {
+    return true;
   }
   const file = await fileAt(shown);
   if (!file || isFile(file, extent.image)) {
@@ -125,10 +134,32 @@ async function mayOverlap({ disk, shown, sequence }: Suspect, extent: Extent): P
   if (readNumber(`${folder}/size`) !== expected) {
     return true;
   }
-  if (sequence !== undefined) {
+  if (sequence !== undefined && (readNumber(`${folder}/ro`) === 0 || (await isLasting(disk, shown, file)))) {
     seen.set(disk, { sequence, dev: file.dev, ino: file.ino });
   }
   return false;
+}
+
+/**
+ * Whether a read-only device has this image for as long as its sequence number is the same. LOOP_CHANGE_FD counts some
+ * 10 ms before it gives it another: the status waits for that. And on overlayfs a file that is opened for writing, by
+ * whomever, becomes another one.
+ */
+async function isLasting(disk: string, shown: Buffer, file: Pick<BigIntStats, "dev" | "ino">): Promise<boolean> {
+  using image = findIfCached(shown);
+  if (!image || !isLocal(image)) {
+    return false;
+  }
+  try {
+    await using loop = await openByOwnNode(disk);
+    const info = loop && statusIfBound(loop);
+    return info !== undefined && isSameFile(file, info) && isSameFile(image.identity(), info);
+  } catch (error) {
+    if (error instanceof KernelError) {
+      return false;
+    }
+    throw error;
+  }
 }
 
 /** The regular file at a path; bytes. On another thread where a disk or a server may have to be asked. */
@@ -232,7 +263,7 @@ export function findSame(
     : undefined;
 }
 
-export function overlapProblem(path: string, [first]: readonly Overlap[]): Problem {
+export function overlapProblem(path: string, [first]: readonly Pick<Overlap, "disk">[]): Problem {
   const device = first ? `/dev/${first.disk}` : "another device";
   return new Problem("overlap", `${path} is attached already as ${device}. Use that device, or detach it first.`, {
     device,

@@ -3,7 +3,7 @@ import { linkSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { devnum as devnumOf } from "../../helper/linux/devnum";
 import { O_RDONLY, openFile } from "../../helper/linux/file";
-import { ioctl } from "../../helper/linux/libc";
+import { ioctl, ioctlAsync } from "../../helper/linux/libc";
 import type { Params } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
@@ -22,10 +22,13 @@ describe("overlap", { concurrency: false }, () => {
     ({ scene, helper } = await Scene.set().then((it) => ({ scene: it, helper: it.helper })));
   });
   after(() => scene[Symbol.asyncDispose]());
-  beforeEach(async () => {
+  const detachAll = async () => {
     for (const device of scene.bound()) {
       await helper.request("loop/detach", { device, confirmForeign: true });
     }
+  };
+  beforeEach(async () => {
+    await detachAll();
     path = scene.workshop.blank(`${images++}.img`, MiB);
   });
 
@@ -100,6 +103,62 @@ describe("overlap", { concurrency: false }, () => {
     }
     await assert.rejects(helper.request("loop/attach", { path: other }), problem("overlap", { device }));
     await attached(helper, { path });
+  });
+
+  it("refuse: nor is what a device shows while another image is just being put under it", async () => {
+    const [first, second] = ["first.img", "second.img"].map((name) => scene.workshop.blank(name, MiB)) as [
+      string,
+      string,
+    ];
+    const device = run("losetup", ["--find", "--show", "--read-only", first]).trim();
+    using loop = openFile(device, O_RDONLY);
+    for (let round = 0; round < 5; round++) {
+      for (const next of [second, first]) {
+        using image = openFile(next, O_RDONLY);
+        // The number is a new one at once, and the image some 10 ms later.
+        const changing = ioctlAsync(loop.fd, LOOP_CHANGE_FD, image.fd, ["LOOP_CHANGE_FD", device]);
+        const other = await attached(helper, { path });
+        await changing;
+        await helper.request("loop/detach", { device: other.device });
+        await assert.rejects(helper.request("loop/attach", { path: next }), problem("overlap", { device }));
+      }
+    }
+  });
+
+  it("refuse: an image that something is mounted over, where another file of its size has come to its path", async () => {
+    run("mkdir", [scene.workshop.path("covered")]);
+    const image = scene.workshop.blank("covered/image", MiB);
+    linkSync(image, `${path}.hard`);
+    const { device } = await attached(helper, { path: image });
+    const target = scene.mount("none", "covered", "-t", "tmpfs");
+    try {
+      await attached(helper, { path: scene.workshop.blank("covered/image", MiB) });
+      await assert.rejects(helper.request("loop/attach", { path: `${path}.hard` }), problem("overlap", { device }));
+      await assert.rejects(helper.request("loop/attach", { path: `${path}.hard` }), problem("overlap", { device }));
+    } finally {
+      await detachAll();
+      run("umount", [target]);
+    }
+  });
+
+  it("refuse: an image on overlayfs, which becomes another file when it is opened for writing", async () => {
+    const lower = scene.mount("none", "lower", "-t", "tmpfs");
+    const upper = scene.mount("none", "upper", "-t", "tmpfs");
+    run("mkdir", [`${upper}/files`, `${upper}/work`]);
+    const image = scene.workshop.blank("lower/image", MiB);
+    // Of a file with several names, the number changes as well.
+    linkSync(image, `${image}.hard`);
+    const layers = `xino=off,index=off,lowerdir=${lower},upperdir=${upper}/files,workdir=${upper}/work`;
+    const merged = scene.mount("none", "merged", "-t", "overlay", "-o", layers);
+    try {
+      const { device } = await attached(helper, { path: `${merged}/image`, readOnly: true });
+      await attached(helper, { path });
+      await assert.rejects(helper.request("loop/attach", { path: `${merged}/image` }), problem("overlap", { device }));
+      await assert.rejects(helper.request("loop/attach", { path: `${merged}/image` }), problem("overlap", { device }));
+    } finally {
+      await detachAll();
+      run("umount", [merged, upper, lower]);
+    }
   });
 
   it("refuse: an image whose device has no node here, as in a container, or another device's in its place", async () => {
