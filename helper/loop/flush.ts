@@ -112,8 +112,8 @@ async function syncDevice(name: string, dropCache: boolean): Promise<void> {
 }
 
 async function syncImage(disk: string, info: LoopInfo): Promise<void> {
-  const path = readText(`${diskFolder(disk)}/loop/backing_file`);
   try {
+    const path = readText(`${diskFolder(disk)}/loop/backing_file`);
     using image = openFile(path ?? "", O_RDONLY);
     const { ino, dev } = image.stat();
     if (ino === info.inode && dev === info.device) {

@@ -16,9 +16,19 @@ export function loopDisks(names = list("/sys/block")): string[] {
   return names.filter((name) => /^loop\d+$/.test(name)).sort((a, b) => numberIn(a) - numberIn(b));
 }
 
-/** The image of a device as /sys shows it; `undefined` where it isn't bound. */
+/**
+ * The image of a device as /sys shows it; `undefined` where it isn't bound. Empty where its path has become longer than
+ * the kernel can say, as whoever owns a folder above it can make it.
+ */
 export function imageShown(disk: string): Buffer | undefined {
-  return readBytes(`${diskFolder(disk)}/loop/backing_file`);
+  try {
+    return readBytes(`${diskFolder(disk)}/loop/backing_file`);
+  } catch (error) {
+    if (isErrno(error, "ENAMETOOLONG")) {
+      return Buffer.alloc(0);
+    }
+    throw error;
+  }
 }
 
 /** Whether the kernel shows a device as bound: its folder for what the loop driver says comes and goes with the image. */
@@ -192,8 +202,9 @@ function imageOf(
     backingFile: path.toString("utf8"),
     backingInode: Number(inode),
     backingDevnum: device,
-    // Without the inode to compare (no privilege), a file that we just can't see isn't called deleted.
-    backingFileDeleted: !inMemory && (info ? !there : marked && !there),
+    // Without the inode to compare (no privilege), a file that we just can't see isn't called deleted; nor one whose path
+    // we aren't told.
+    backingFileDeleted: !inMemory && shown.length > 0 && (info ? !there : marked && !there),
   };
 }
 

@@ -161,6 +161,37 @@ describe("overlap", { concurrency: false }, () => {
     }
   });
 
+  it("refuse: an image whose path has become longer than the kernel can say", async () => {
+    // As its owner can make it who moves the folder.
+    const long = (name: string) =>
+      Array.from({ length: 12 }, (_, level) => `${name}${level}`.padEnd(200, "-")).join("/");
+    const [one, two] = [scene.workshop.path(long("a")), scene.workshop.path(long("b"))];
+    run("mkdir", ["--parents", one, two]);
+    const image = `${two}/image`;
+    scene.workshop.blank(`${long("b")}/image`, MiB);
+    linkSync(image, `${path}.hard`);
+    const { device } = await attached(helper, { path: image });
+    const [folder, moved] = [scene.workshop.path("b0".padEnd(200, "-")), `${one}/moved`];
+    renameSync(folder, moved);
+    try {
+      await assert.rejects(helper.request("loop/attach", { path: `${path}.hard` }), problem("overlap", { device }));
+      const other = await attached(helper, { path });
+      await assert.rejects(helper.request("loop/attach", { path: `${path}.hard` }), problem("overlap", { device }));
+      await helper.request("loop/flush", { device });
+      const { devices } = await helper.request("devices/list", {});
+      const found = devices.flatMap((it) => ([device, other.device].includes(it.device) ? [it] : []));
+      assert.deepEqual(
+        found.map((it) => it.kind === "loop" && [it.device, it.backingFile, it.backingFileDeleted]),
+        [
+          [device, "", false],
+          [other.device, path, false],
+        ].sort(),
+      );
+    } finally {
+      renameSync(moved, folder);
+    }
+  });
+
   it("refuse: an image whose device has no node here, as in a container, or another device's in its place", async () => {
     const { helper: other, dev } = await helperWithOwnDev(scene);
     const { device, devnum } = await attached(helper, { path });
