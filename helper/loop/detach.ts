@@ -6,7 +6,7 @@
  * again.
  */
 import type { Caller } from "../caller";
-import type { OpenFile } from "../linux/file";
+import { diskSequence } from "../linux/block";
 import { clearFd, clearFdAtOnce, LO_FLAGS_AUTOCLEAR, type LoopInfo, statusIfBound } from "../linux/loop";
 import { diskFolder, readNumber } from "../linux/sysfs";
 import { unmountAll } from "../mount/unmount";
@@ -121,7 +121,7 @@ interface Cleared {
 }
 
 async function clear(leaving: Leaving, { device, whenBusy }: Wish, signal: AbortSignal): Promise<Cleared> {
-  const { loop, info, disk } = leaving;
+  const { loop, disk } = leaving;
   const pending = (users: User[]): Cleared => ({ outcome: { state: "pending", users }, light: false });
   const began = performance.now();
   try {
@@ -132,7 +132,7 @@ async function clear(leaving: Leaving, { device, whenBusy }: Wish, signal: Abort
         return { outcome: { state: "detached", users: [] }, light: state === "lightly detached" };
       }
       if (whenBusy !== "lazy") {
-        await restoreAutoclear(loop, info);
+        await restoreAutoclear(leaving);
       }
       loop.unlock();
       const users = state === "used" ? await usersOf(disk, { onMounts: true }) : [];
@@ -153,16 +153,13 @@ async function clear(leaving: Leaving, { device, whenBusy }: Wish, signal: Abort
       await pauseRandomly(LONGEST_PAUSE, signal);
     }
   } catch (error) {
-    await restoreAutoclear(loop, info).catch(() => {});
+    await restoreAutoclear(leaving).catch(() => {});
     throw error;
   }
 }
 
-async function clearIfAlone({
-  loop,
-  disk,
-  sequence,
-}: Leaving): Promise<"detached" | "lightly detached" | "used" | "locked"> {
+async function clearIfAlone(leaving: Leaving): Promise<"detached" | "lightly detached" | "used" | "locked"> {
+  const { loop, disk, sequence } = leaving;
   if (!loop.tryLock()) {
     return "locked";
   }
@@ -172,8 +169,10 @@ async function clearIfAlone({
   } else {
     await clearFd(loop);
   }
-  if (statusIfBound(loop) !== undefined) {
-    return "used";
+  const now = statusIfBound(loop);
+  if (now !== undefined) {
+    // Before Linux 6.11 it was detached by the call. Though we have it open, it may be another program's by now.
+    return isStill(leaving, now) ? "used" : "detached";
   }
   noteCleared(disk);
   // Only now: a device that stays keeps its partitions. Nobody can open it or them any more, udev included.
@@ -181,10 +180,16 @@ async function clearIfAlone({
   return light ? "lightly detached" : "detached";
 }
 
-async function restoreAutoclear(loop: OpenFile, before: LoopInfo): Promise<void> {
+/** Whether a device is bound as it was. @param now its state, which is read first */
+function isStill({ loop, info, sequence }: Leaving, now: LoopInfo): boolean {
+  return sequence === null ? now.inode === info.inode && now.device === info.device : diskSequence(loop) === sequence;
+}
+
+async function restoreAutoclear(leaving: Leaving): Promise<void> {
+  const { loop, info: before } = leaving;
   const now = statusIfBound(loop);
   const on = (before.flags & LO_FLAGS_AUTOCLEAR) !== 0;
-  if (now && ((now.flags & LO_FLAGS_AUTOCLEAR) !== 0) !== on) {
+  if (now && ((now.flags & LO_FLAGS_AUTOCLEAR) !== 0) !== on && isStill(leaving, now)) {
     await changeSettings(loop, withFlag(now, LO_FLAGS_AUTOCLEAR, on), underneathOf(now), uninterrupted);
   }
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
+import koffi from "koffi";
 import * as v from "valibot";
 import { describeLoop } from "../../helper/inventory";
 import { isErrno, KernelError } from "../../helper/linux/errno";
@@ -13,7 +14,7 @@ import { forgetKernel, isConfigureUsable } from "../../helper/loop/configure";
 import { detach } from "../../helper/loop/detach";
 import { Problem } from "../../helper/problem";
 import { type CheckedParams, type Params, type Reason, requests } from "../../helper/protocol";
-import { KiB, MiB } from "../images";
+import { KiB, MiB, run } from "../images";
 import { pattern, Scene, sys, until } from "./scene";
 
 const root = { uid: 0, gid: 0, groups: [], name: "root" };
@@ -454,6 +455,36 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
     assert.deepEqual(between, [false, false, false]);
     assert.deepEqual(device.setUpBy, { uid: 0, name: "root" });
     await detached(device.device);
+  });
+
+  it("before 6.11 others can have the device as soon as LOOP_CLR_FD returns: it is theirs then", async () => {
+    const dup2 = koffi.load(null).func("int dup2(int from, int to)");
+    const { device } = await attached();
+    const other = scene.workshop.disk("other.img", 8 * MiB, "label: dos\nsize=2M\n");
+    let keeper: OpenFile | undefined;
+    try {
+      using kernel = new Kernel(({ what, fd }) => {
+        if (what[0] === "LOOP_GET_STATUS64" && kernel.count("LOOP_CLR_FD") > 0 && !keeper) {
+          // As if it were detached by now, though we have it open: it is, and then opened anew in the same place.
+          using nothing = openFile("/dev/null", O_RDONLY);
+          dup2(nothing.fd, fd);
+          using again = openFile(device, O_RDONLY);
+          dup2(again.fd, fd);
+          run("losetup", [device, other]);
+          run("addpart", [device, "1", "2048", "4096"]);
+          keeper = openFile(device, O_RDONLY);
+          run("losetup", ["--detach", device]);
+        }
+        return undefined;
+      });
+      assert.deepEqual(await detached(device), { state: "detached", users: [] });
+      assert.equal(kernel.count("LOOP_CLR_FD"), 1);
+      assert.ok(keeper);
+      assert.deepEqual([sys(device, "loop/backing_file"), sys(device, "loop/autoclear")], [other, "1"]);
+      assert.equal(sys(`${device}p1`, "size"), "4096");
+    } finally {
+      keeper?.[Symbol.dispose]();
+    }
   });
 
   it("LOOP_CLR_FD is called on the only open descriptor, with control and device locked, the data written", async () => {
