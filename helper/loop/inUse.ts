@@ -142,17 +142,20 @@ function partitionNames(disk: string): string[] {
  */
 async function isAnyClaimed(members: readonly Member[]): Promise<boolean> {
   for (const member of members) {
-    if (!member.held && (await isClaimed(member))) {
+    if (!member.held && (await isClaimed(nodeOf(member.name)))) {
       return true;
     }
   }
   return false;
 }
 
-/** open(2): O_EXCL without O_CREAT fails where the system uses the device. */
-async function isClaimed({ name }: Member): Promise<boolean> {
+/**
+ * Whether the system uses a device or a partition of it: open(2) with O_EXCL and without O_CREAT fails then. To be asked
+ * with the control device locked, as asking is claiming for a moment.
+ */
+export async function isClaimed(node: string): Promise<boolean> {
   try {
-    await using _mine = await openDevice(nodeOf(name), O_RDONLY | O_EXCL);
+    await using _mine = await openDevice(node, O_RDONLY | O_EXCL);
     return false;
   } catch (error) {
     // Where it can't be opened at all it has no node, or no medium, and can't be asked.

@@ -17,13 +17,14 @@ import {
 import { partitionsOf } from "../linux/sysfs";
 import { announcePartitions } from "../partition/announce";
 import { forgetPartitions, PATIENCE } from "../partition/forget";
-import { throwIfCancelled, uninterrupted } from "../pause";
+import { retry, throwIfCancelled, uninterrupted } from "../pause";
 import { Problem } from "../problem";
 import type { CheckedParams } from "../protocol";
-import { lastingUsersOf } from "../users";
+import { LOOK, lastingUsersOf } from "../users";
 import { withControl } from "./control";
 import { diskOf, numberOf, openOwned, underneathOf } from "./device";
 import { hold, release } from "./held";
+import { isClaimed } from "./inUse";
 import { findOverlapping, overlapProblem } from "./overlap";
 import { changeBlockSize, changeSettings, type Underneath, withFlag } from "./settings";
 
@@ -240,4 +241,19 @@ async function refuseIfUsed({ loop, disk, signal }: Changing): Promise<void> {
       users,
     });
   }
+  // A mount that can't be told from the list of mounts: of a file system with several devices, by a node elsewhere, in
+  // another namespace.
+  await retry(
+    () => withControl(signal, async () => ((await isClaimed(`/proc/self/fd/${loop.fd}`)) ? undefined : true)),
+    {
+      limit: LOOK,
+      signal,
+      expired: () =>
+        new Problem(
+          "busy",
+          `${loop.path} is in use where Diskloom can't see it, so where it lies in the image can't be changed.`,
+          { device: loop.path, users: [] },
+        ),
+    },
+  );
 }

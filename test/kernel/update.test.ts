@@ -216,4 +216,25 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
     );
     await helper.request("loop/detach", { device });
   });
+
+  it("refuses to move a device that is in use where nobody can see it: the second of a file system's", async () => {
+    const paths = ["one", "two"].map((name) => scene.workshop.blank(`${name}.btrfs`, 128 * MiB));
+    run("mkfs.btrfs", ["-q", "-f", "-d", "raid1", "-m", "raid1", ...paths]);
+    const devices = await Promise.all(paths.map((path) => attached(helper, { path })));
+    run("btrfs", ["device", "scan", ...devices.map(({ device }) => device)]);
+    const target = scene.mount(devices[0]?.device ?? "", "btrfs");
+    try {
+      for (const { device } of devices) {
+        for (const change of [{ offset: MiB }, { sizeLimit: 64 * MiB }, { sectorSize: 4096 }] as const) {
+          await assert.rejects(helper.request("loop/update", { device, ...change }), problem("busy"));
+        }
+      }
+    } finally {
+      run("umount", [target]);
+      run("btrfs", ["device", "scan", "--forget"]);
+    }
+    for (const device of devices) {
+      await detach(device);
+    }
+  });
 });
