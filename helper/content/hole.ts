@@ -2,13 +2,10 @@
 import { isUncached } from "../linux/cachestat";
 import { errnoName, isErrno } from "../linux/errno";
 import type { OpenFile } from "../linux/file";
-import { attempt, call, callAsync } from "../linux/libc";
+import { attempt, callAsync } from "../linux/libc";
+import { EXT4_SUPER_MAGIC, fileSystemOf, TMPFS_MAGIC, XFS_SUPER_MAGIC } from "../linux/statfs";
 import { decodeFileFacts, readFileFacts, STATX_SIZE } from "../linux/statx";
 
-// <linux/magic.h>
-const EXT4_SUPER_MAGIC = 0xef53;
-const XFS_SUPER_MAGIC = 0x58465342;
-const TMPFS_MAGIC = 0x01021994;
 /**
  * Those that look for data under the lock that writers hold, and count what is written in memory only as data. Not
  * btrfs, which until Linux 6.8 could miss what was just being written; nor those whose answer another machine or a
@@ -18,14 +15,6 @@ const trusted: ReadonlySet<number> = new Set([EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
 
 // <linux/fs.h>
 const SEEK_DATA = 3;
-
-// `struct statfs`: 120 bytes on 64-bit machines, the first long of which is f_type.
-const status = Buffer.alloc(128);
-
-function fileSystemOf(file: OpenFile): number {
-  call("fstatfs", [file.fd, status], ["fstatfs", file.path]);
-  return status.readUInt32LE();
-}
 
 /**
  * Whether a part of a regular file surely is nothing but a hole, which reads as zeros. Waits for whoever is writing to

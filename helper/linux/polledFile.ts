@@ -1,11 +1,14 @@
 /* Files of /proc whose changes the kernel tells of: mountinfo, proc_pid_mountinfo(5), and swaps. */
 import { O_RDONLY, type OpenFile, openFile } from "./file";
 import { hasHappened, POLLPRI } from "./poll";
+import { fileSystemOf, PROC_SUPER_MAGIC } from "./statfs";
 
 /** What such a file says, read anew only where it has changed. */
 export class PolledFile<T extends object> {
   #file: OpenFile | undefined;
   #said: T | undefined;
+  /** Containers have files of their own in the place of some (lxcfs): those never tell. */
+  #tells = false;
 
   constructor(
     readonly path: string,
@@ -14,8 +17,11 @@ export class PolledFile<T extends object> {
 
   /** @throws KernelError where there is no such file */
   says(): T {
-    this.#file ??= openFile(this.path, O_RDONLY);
-    if (hasHappened(this.#file, POLLPRI)) {
+    if (!this.#file) {
+      this.#file = openFile(this.path, O_RDONLY);
+      this.#tells = fileSystemOf(this.#file) === PROC_SUPER_MAGIC;
+    }
+    if (!this.#tells || hasHappened(this.#file, POLLPRI)) {
       // Before it is read: what happens meanwhile is told the next time.
       this.#said = undefined;
     }

@@ -1,9 +1,10 @@
 /* What is remembered of the kernel is what the kernel says now: mounts, swap space, sequence numbers. */
 import assert from "node:assert/strict";
-import { readdirSync, renameSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { addDevice } from "../../helper/linux/loop";
 import { knownDeviceMounts } from "../../helper/linux/mountinfo";
+import { PolledFile } from "../../helper/linux/polledFile";
 import { readSwaps } from "../../helper/linux/swaps";
 import { KeptNumbers, openVirtualDisks } from "../../helper/linux/sysfs";
 import { openControl } from "../../helper/loop/control";
@@ -67,6 +68,57 @@ describe("known", { concurrency: false }, () => {
     }
     assert.ok(!readSwaps().includes(device));
     await helper.request("loop/detach", { device });
+  });
+
+  it("mounts that are moved, bound, passed on from another namespace, or taken away with their folder", async () => {
+    const path = scene.workshop.fileSystem("ext4", "moved.img");
+    const { device, devnum } = await attached(helper, { path });
+    const folder = scene.mount("none", "shared", "-t", "tmpfs");
+    const places = ["one", "two", "three"].map((name) => `${folder}/${name}`) as [string, string, string];
+    run("mkdir", places);
+    const [one, two, three] = places;
+    const known = () => {
+      const targets = knownDeviceMounts().filter((mount) => mount.devnum === devnum);
+      return targets.map(({ target }) => target.slice(folder.length + 1)).sort();
+    };
+    const steps: [string[], string[]][] = [
+      [["mount", device, one], ["one"]],
+      [
+        ["mount", "--bind", one, two],
+        ["one", "two"],
+      ],
+      [
+        ["mount", "--make-private", folder],
+        ["one", "two"],
+      ],
+      [["umount", one], ["two"]],
+      [["mount", "--move", two, three], ["three"]],
+      [["mount", "--make-shared", folder], ["three"]],
+      [
+        ["unshare", "--mount", "--propagation", "unchanged", "mount", device, one],
+        ["one", "three"],
+      ],
+      [["unshare", "--mount", "--propagation", "unchanged", "umount", three], ["one"]],
+      [["unshare", "--mount", "--propagation", "private", "sh", "-c", `umount ${one} && rmdir ${one}`], []],
+    ];
+    try {
+      for (const [[program = "", ...args], expected] of steps) {
+        run(program, args);
+        assert.deepEqual(known(), expected, [program, ...args].join(" "));
+      }
+    } finally {
+      run("umount", ["--recursive", "--lazy", folder]);
+    }
+    await helper.request("loop/detach", { device });
+  });
+
+  it("a file that isn't the kernel's own, as containers have in its place, is read each time", () => {
+    const path = scene.workshop.path("swaps");
+    const file = new PolledFile(path, () => [readFileSync(path, "utf8")]);
+    for (const text of ["none", "some", "none"]) {
+      writeFileSync(path, text);
+      assert.deepEqual(file.says(), [text]);
+    }
   });
 
   it("numbers whose files stay open: of the device as it is now, removed and made again included", async () => {
