@@ -2,9 +2,11 @@
  * Lists of very many devices are made on a thread of their own, which waits for each call itself. On libuv's threads,
  * each of some ten calls per device would cost more on its way there and back than it takes.
  */
+import { close } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { LISTING_THREAD } from "./codes";
 import { listDevices } from "./inventory";
+import { leftOpen, makeRoom } from "./linux/openHere";
 import { boundDisks } from "./loop/state";
 import type { Device } from "./protocol";
 import { WrittenResult } from "./written";
@@ -72,8 +74,10 @@ export class Listing {
   }
 
   #begin(bound: number): Worker {
+    const open = makeRoom();
     const thread = new Worker(this.program, {
       argv: [LISTING_THREAD],
+      workerData: open,
       // Left to itself, V8 lets more than that lie about before it collects.
       resourceLimits: {
         maxYoungGenerationSizeMb: 2,
@@ -94,6 +98,9 @@ export class Listing {
     });
     thread.on("exit", () => {
       this.#thread = this.#thread === thread ? undefined : this.#thread;
+      for (const fd of leftOpen(open)) {
+        close(fd, () => {});
+      }
       for (const resolve of this.#waiting.values()) {
         resolve(undefined);
       }

@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import { type Devnum, devnum } from "./devnum";
 import { asKernelError, errnoName, KernelError, withErrno } from "./errno";
 import { attempt, call, callAsync, type Fd } from "./libc";
+import { noteClosing, noteOpen } from "./openHere";
 import { mayWait } from "./thread";
 
 // What can take long goes by Node's own calls: they cost half of what koffi's asynchronous ones do.
@@ -34,7 +35,9 @@ export class OpenFile implements Disposable, AsyncDisposable {
   constructor(
     readonly fd: Fd,
     readonly path: string,
-  ) {}
+  ) {
+    noteOpen(fd);
+  }
 
   /** What the descriptor really refers to, whatever has become of the path since. */
   stat(): BigIntStats {
@@ -89,6 +92,7 @@ export class OpenFile implements Disposable, AsyncDisposable {
   [Symbol.dispose](): void {
     if (!this.#closed) {
       this.#closed = true;
+      noteClosing(this.fd);
       call("close", [this.fd], ["close", this.path]);
     }
   }

@@ -8,6 +8,7 @@ import { isUncached } from "./cachestat";
 import { type OpenFile, READ_BRIEFLY } from "./file";
 import { bare } from "./libc";
 import { LOOP_GET_STATUS64, LOOP_INFO_SIZE } from "./loop";
+import { openHere } from "./openHere";
 import { FILE_FACTS_SIZE, readFileFacts, STATX_SIZE } from "./statx";
 
 const { openat, ioctl, close } = bare;
@@ -48,7 +49,9 @@ export function lookAtDeviceIn(folder: OpenFile, name: string): boolean {
   if (fd < 0) {
     return false;
   }
+  openHere[0] = fd + 1;
   const seen = lookAtDevice(fd);
+  openHere[0] = 0;
   close(fd);
   return seen;
 }
@@ -64,7 +67,9 @@ export function lookAtImageIn(folder: OpenFile, name: string): boolean {
   if (fd < 0) {
     return false;
   }
+  openHere[0] = fd + 1;
   const seen = isUncached(fd) && readFileFacts(fd, "", image);
+  openHere[0] = 0;
   close(fd);
   return seen;
 }

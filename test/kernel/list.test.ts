@@ -5,12 +5,15 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   utimesSync,
   writeSync,
 } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import koffi from "koffi";
+import { addPartition } from "../../helper/linux/blkpg";
+import { O_RDONLY, openFile } from "../../helper/linux/file";
 import type { LoopDevice } from "../../helper/protocol";
 import { MiB, run } from "../images";
 import { attached, imageOf, letUdevLook, Scene, succeeds, until } from "./scene";
@@ -247,6 +250,36 @@ describe("the list of very many devices", { concurrency: false }, () => {
     for (const { devices } of answers) {
       assert.ok(blank.every(({ device }) => devices.some((it) => it.device === device)));
     }
+  });
+
+  /** The devices and images that the helper has open. */
+  const opened = () => {
+    const folder = `/proc/${scene.helper.process.pid}/fd`;
+    return readdirSync(folder)
+      .map((fd) => readlinkSync(`${folder}/${fd}`))
+      .filter((path) => /^\/dev\/(loop\d|mapper)/.test(path) || path.startsWith(scene.folder));
+  };
+
+  it("leaves nothing open when the thread runs out of memory", async () => {
+    const devices: string[] = [];
+    for (let number = 0; number < 20; number++) {
+      const path = scene.workshop.blank(`parts${number}.img`, 64 * MiB);
+      const { device } = await attached(scene.helper, { path });
+      using loop = openFile(device, O_RDONLY);
+      for (let part = 1; part <= 250; part++) {
+        await addPartition(loop, { number: part, start: BigInt(part * 65536), length: 65536n });
+      }
+      devices.push(device);
+    }
+    const all = await list();
+    assert.ok(devices.every((device) => all.has(device)));
+    assert.match(scene.helper.errors, /ERR_WORKER_OUT_OF_MEMORY/);
+    assert.deepEqual(opened(), []);
+    for (const device of devices) {
+      await scene.helper.request("loop/detach", { device });
+    }
+    // By a new thread.
+    await list();
   });
 
   it("goes back to one thread when most have gone", async () => {
