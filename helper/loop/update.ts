@@ -25,7 +25,7 @@ import { withControl } from "./control";
 import { diskOf, numberOf, openOwned, underneathOf } from "./device";
 import { hold, release } from "./held";
 import { isClaimed } from "./inUse";
-import { findOverlapping, overlapProblem } from "./overlap";
+import { findOverlapping, type Overlap, overlapProblem } from "./overlap";
 import { changeBlockSize, changeSettings, type Underneath, withFlag } from "./settings";
 
 type Wish = CheckedParams<"loop/update">;
@@ -83,15 +83,13 @@ async function changePlaces(changing: Changing, info: LoopInfo, wish: Wish): Pro
     sizeLimit: wish.sizeLimit === undefined ? info.sizeLimit : BigInt(wish.sizeLimit),
   };
   const moves = extent.offset !== info.offset || extent.sizeLimit !== info.sizeLimit;
-  const before = sectorSize(loop);
-  const size = wish.sectorSize ?? before;
-  if (!moves && size === before) {
+  const sector = sectorSize(loop);
+  const size = wish.sectorSize ?? sector;
+  if (!moves && size === sector) {
     return;
   }
   await refuseIfUsed(changing);
-  if (moves) {
-    await withControl(changing.signal, () => refuseNewOverlap(changing, info, extent));
-  }
+  const before = moves ? await withControl(changing.signal, () => refuseNewOverlap(changing, info, extent)) : undefined;
   const shown = (info.flags & LO_FLAGS_PARTSCAN) !== 0 || partitionsOf(disk).length > 0;
   const showPartitions = async () => {
     if (shown) {
@@ -101,11 +99,13 @@ async function changePlaces(changing: Changing, info: LoopInfo, wish: Wish): Pro
   };
   undo.push(showPartitions);
   await forgetPartitions(loop, disk, PATIENCE);
-  if (moves) {
+  if (before) {
     await changeExtent(changing, info, extent);
+    // The lock wasn't kept, as the change can take seconds: who has attached the same part meanwhile didn't see us there.
+    await withControl(changing.signal, () => refuseOverlap(changing, info, extent, before));
   }
-  if (size !== before) {
-    await changeSectorSize(changing, before, size);
+  if (size !== sector) {
+    await changeSectorSize(changing, sector, size);
   }
   await showPartitions();
 }
@@ -207,30 +207,39 @@ async function changeAutoclear(
   return on;
 }
 
-// As an attach would; but with whom it overlaps already, it may go on to. The lock isn't kept until the change is made,
-// which can take seconds: somebody who attaches the same part meanwhile isn't seen.
-async function refuseNewOverlap(
-  { loop, disk }: Changing,
+type Place = Pick<LoopInfo, "offset" | "sizeLimit">;
+
+// As an attach would; but with whom it overlaps already, it may go on to.
+async function refuseNewOverlap(changing: Changing, info: LoopInfo, to: Place): Promise<ReadonlySet<string>> {
+  const before = new Set((await overlapping(changing, info, info)).map(({ disk }) => disk));
+  await refuseOverlap(changing, info, to, before);
+  return before;
+}
+
+async function refuseOverlap(
+  changing: Changing,
   info: LoopInfo,
-  extent: Pick<LoopInfo, "offset" | "sizeLimit">,
+  place: Place,
+  except: ReadonlySet<string>,
 ): Promise<void> {
+  const added = (await overlapping(changing, info, place)).filter(({ disk }) => !except.has(disk));
+  if (added.length > 0) {
+    throw overlapProblem(`That part of the image of ${changing.loop.path}`, added);
+  }
+}
+
+/** The other devices that show a part of the image, not open any more. */
+async function overlapping({ disk }: Changing, info: LoopInfo, { offset, sizeLimit }: Place): Promise<Overlap[]> {
   const image = {
     dev: info.device,
     ino: info.inode,
     rdev: info.blockDevice,
     isBlockDevice: () => info.blockDevice !== 0n,
   };
-  const others = async ({ offset, sizeLimit }: typeof extent) => {
-    const part = { offset: Number(offset), sizeLimit: Number(sizeLimit) };
-    const found = await findOverlapping({ image, ...part, imageSize: Number.MAX_SAFE_INTEGER });
-    await Promise.all(found.map((other) => other.loop[Symbol.asyncDispose]()));
-    return found.filter((other) => other.disk !== disk);
-  };
-  const before = new Set((await others(info)).map((other) => other.disk));
-  const added = (await others(extent)).filter((other) => !before.has(other.disk));
-  if (added.length > 0) {
-    throw overlapProblem(`That part of the image of ${loop.path}`, added);
-  }
+  const part = { offset: Number(offset), sizeLimit: Number(sizeLimit) };
+  const found = await findOverlapping({ image, ...part, imageSize: Number.MAX_SAFE_INTEGER });
+  await Promise.all(found.map((other) => other.loop[Symbol.asyncDispose]()));
+  return found.filter((other) => other.disk !== disk);
 }
 
 async function refuseIfUsed({ loop, disk, signal }: Changing): Promise<void> {

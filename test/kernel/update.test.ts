@@ -3,7 +3,11 @@ import { spawn } from "node:child_process";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LoopDevice, Params } from "../../helper/protocol";
+import * as v from "valibot";
+import { interposeIoctl } from "../../helper/linux/libc";
+import { update as change } from "../../helper/loop/update";
+import { Problem } from "../../helper/problem";
+import { type CheckedParams, type LoopDevice, type Params, requests } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
 import { attached, imageOf, letUdevLook, pattern, problem, Scene, sys, until } from "./scene";
@@ -169,6 +173,32 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
     assert.equal((await update({ device: third.device, sizeLimit: 8 * KiB })).size, 8 * KiB);
     await assert.rejects(update({ device: third.device, sizeLimit: 0 }), problem("overlap", { device: second.device }));
     for (const it of [first, second, third]) {
+      await detach(it);
+    }
+  });
+
+  it("is taken back where another device has come to show that part while it was made", async () => {
+    const first = await fresh({ sizeLimit: 256 * KiB });
+    const { device, backingFile } = first;
+    let second: LoopDevice | undefined;
+    using _layer = interposeIoctl((below) => ({
+      sync: (ioctl) => below.sync(ioctl),
+      async: async (ioctl) => {
+        if (ioctl.what[0] === "LOOP_SET_STATUS64") {
+          second ??= await attached(helper, { path: backingFile, offset: 512 * KiB });
+        }
+        return await below.async(ioctl);
+      },
+    }));
+    const wish = v.parse(requests["loop/update"].params, { device, offset: 512 * KiB }) as CheckedParams<"loop/update">;
+    const root = { uid: 0, gid: 0, groups: [], name: "root" };
+    await assert.rejects(
+      change(wish, root, new AbortController().signal, async () => {}),
+      (error) => error instanceof Problem && error.data.reason === "overlap" && error.data.device === second?.device,
+    );
+    assert.deepEqual([sys(device, "loop/offset"), sys(device, "loop/sizelimit")], ["0", `${256 * KiB}`]);
+    assert.ok(second);
+    for (const it of [first, second]) {
       await detach(it);
     }
   });
