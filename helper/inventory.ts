@@ -5,7 +5,7 @@ import { isUncached } from "./linux/cachestat";
 import type { Devnum } from "./linux/devnum";
 import { isErrno, KernelError } from "./linux/errno";
 import { O_RDONLY, type OpenFile, openDevice } from "./linux/file";
-import { getStatus } from "./linux/loop";
+import { statusIfTold } from "./linux/loop";
 import { Room } from "./linux/room";
 import { allHolders, allNames, diskFolder, readNumber } from "./linux/sysfs";
 import {
@@ -199,7 +199,8 @@ async function openInstead(
   loop: OpenFile | undefined,
   { file, stat }: FoundImage,
 ): Promise<OpenFile | undefined> {
-  const same = loop ? isSameFile(stat, getStatus(loop)) && isUncached(loop.fd) : offset === 0;
+  const info = loop && statusIfTold(loop);
+  const same = loop ? info !== undefined && isSameFile(stat, info) && isUncached(loop.fd) : offset === 0;
   if (!same || !stat.isFile()) {
     return undefined;
   }

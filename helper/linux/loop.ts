@@ -104,7 +104,7 @@ export function encodeLoopConfig({ file, blockSize, settings }: LoopConfig): Buf
 
 const status = Buffer.alloc(LOOP_INFO_SIZE);
 
-/** The state of a bound device. @throws ENXIO where it isn't bound */
+/** The state of a bound device. @throws ENXIO where it isn't bound, and as `isUntold` says */
 export function getStatus(loop: OpenFile): LoopInfo {
   ioctl(loop.fd, LOOP_GET_STATUS64, status, ["LOOP_GET_STATUS64", loop.path]);
   return decodeLoopInfo(status);
@@ -116,6 +116,26 @@ export function statusIfBound(loop: OpenFile): LoopInfo | undefined {
     return getStatus(loop);
   } catch (error) {
     if (isErrno(error, "ENXIO")) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * Whether the state of a device can't be told as its image's file system, which LOOP_GET_STATUS64 asks, doesn't speak of
+ * the file to us: FUSE only to its own user, though that be root who asks, and a server of no file that it hasn't any more.
+ */
+export function isUntold(error: unknown): boolean {
+  return isErrno(error, "EACCES", "EPERM", "ESTALE") && error.call === "LOOP_GET_STATUS64";
+}
+
+/** As `getStatus`; `undefined` where it can't be told: see `isUntold`. */
+export function statusIfTold(loop: OpenFile): LoopInfo | undefined {
+  try {
+    return getStatus(loop);
+  } catch (error) {
+    if (isUntold(error)) {
       return undefined;
     }
     throw error;

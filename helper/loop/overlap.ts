@@ -5,7 +5,7 @@ import { isLocal } from "../content/hole";
 import { isReadOnly } from "../linux/block";
 import { isErrno, KernelError } from "../linux/errno";
 import { findIfCached, O_RDONLY, type OpenFile, openDevice } from "../linux/file";
-import { getStatus, LO_FLAGS_AUTOCLEAR, type LoopInfo, statusIfBound } from "../linux/loop";
+import { getStatus, isUntold, LO_FLAGS_AUTOCLEAR, type LoopInfo, statusIfBound } from "../linux/loop";
 import { knownIdentity } from "../linux/statx";
 import { devnumOf, diskFolder, KeptNumbers, openVirtualDisks, readNumber } from "../linux/sysfs";
 import { Problem } from "../problem";
@@ -186,8 +186,7 @@ async function lookAt(disk: string, shown: Buffer, extent: Extent): Promise<Over
   try {
     loop = await openByOwnNode(disk);
     if (!loop) {
-      const file = await stat(shown, { bigint: true }).catch(() => undefined);
-      if (!file || !isSameImage(file, extent.image)) {
+      if (!(await isAt(shown, extent.image))) {
         return undefined;
       }
       loop = await openLoop(numberOf(`/dev/${disk}`), O_RDONLY);
@@ -210,10 +209,10 @@ async function lookAt(disk: string, shown: Buffer, extent: Extent): Promise<Over
     }
   } catch (error) {
     // Just gone, or on its way out.
-    if (
-      !isErrno(error, "ENXIO", "ENODEV", "ENOENT") &&
-      !(error instanceof Problem && error.data.reason === "notFound")
-    ) {
+    const isGone =
+      isErrno(error, "ENXIO", "ENODEV", "ENOENT") || (error instanceof Problem && error.data.reason === "notFound");
+    // What can't be told of can't be this image, which we have open, unless it is seen to be.
+    if (!isGone && (!isUntold(error) || (await isAt(shown, extent.image)))) {
       throw error;
     }
   } finally {
@@ -237,6 +236,12 @@ async function openByOwnNode(disk: string): Promise<OpenFile | undefined> {
     }
   }
   return undefined;
+}
+
+/** Whether it is this image that stands at a path. */
+async function isAt(path: Buffer, image: Extent["image"]): Promise<boolean> {
+  const file = await stat(path, { bigint: true }).catch(() => undefined);
+  return file !== undefined && isSameImage(file, image);
 }
 
 function isSameImage(file: BigIntStats, image: Extent["image"]): boolean {
@@ -263,7 +268,7 @@ export function findSame(
     : undefined;
 }
 
-export function overlapProblem(path: string, [first]: readonly Pick<Overlap, "disk">[]): Problem {
+export function overlapProblem(path: string, [first]: readonly Overlap[]): Problem {
   const device = first ? `/dev/${first.disk}` : "another device";
   return new Problem("overlap", `${path} is attached already as ${device}. Use that device, or detach it first.`, {
     device,

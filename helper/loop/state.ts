@@ -4,7 +4,7 @@ import { deviceSize, diskSequence, isReadOnly, sectorSize } from "../linux/block
 import { type Devnum, devnum } from "../linux/devnum";
 import { isErrno, KernelError } from "../linux/errno";
 import { O_PATH, O_RDONLY, type OpenFile, openAnything, openDevice } from "../linux/file";
-import { getStatus, LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_PARTSCAN, type LoopInfo } from "../linux/loop";
+import { LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_PARTSCAN, type LoopInfo, statusIfTold } from "../linux/loop";
 import { devnumOf, diskFolder, isThere, list, openVirtualDisks, readBytes, readNumber } from "../linux/sysfs";
 import type { LoopDevice } from "../protocol";
 
@@ -122,7 +122,10 @@ function stateByIoctl(
   shown: Buffer,
   found: BigIntStats | undefined,
 ): LoopState | undefined {
-  const info = getStatus(loop);
+  const info = statusIfTold(loop);
+  if (!info) {
+    return stateFromSysfs(disk, shown, found);
+  }
   // A node of this name may stand for another loop device.
   if (info.number !== numberIn(disk)) {
     return undefined;

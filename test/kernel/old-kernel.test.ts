@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import koffi from "koffi";
 import * as v from "valibot";
-import { describeLoop } from "../../helper/inventory";
+import { describeLoop, listDevices } from "../../helper/inventory";
 import { isErrno, KernelError } from "../../helper/linux/errno";
 import { O_RDONLY, OpenFile, openFile } from "../../helper/linux/file";
 import { type Ioctl, interposeIoctl } from "../../helper/linux/libc";
@@ -456,6 +456,26 @@ describe("kernels that aren't at hand", { concurrency: false }, () => {
     assert.deepEqual(device.setUpBy, { uid: 0, name: "root" });
     await detached(device.device);
   });
+
+  for (const errno of ["EACCES", "ESTALE"]) {
+    it(`${errno} for the state of another device, as of one on somebody's sshfs: in nobody's way`, async () => {
+      const image = scene.workshop.blank("private.img", 8 * MiB);
+      const other = run("losetup", ["--find", "--show", "--read-only", image]).trim();
+      using kernel = new Kernel(({ what: [call, target] }) =>
+        call === "LOOP_GET_STATUS64" && target === other ? errno : undefined,
+      );
+      await assert.rejects(attached({ path: image }), (error) => isErrno(error, errno), "it is seen to be the same");
+      // As if it weren't to be seen: it stands at no path any more.
+      unlinkSync(image);
+      const device = await attached();
+      const found = (await listDevices()).find((it) => it.device === other);
+      assert.ok(found?.kind === "loop");
+      assert.deepEqual([found.size, found.readOnly, found.content.kind], [8 * MiB, true, "empty"]);
+      await detached(device.device);
+      kernel[Symbol.dispose]();
+      run("losetup", ["--detach", other]);
+    });
+  }
 
   it("before 6.11 others can have the device as soon as LOOP_CLR_FD returns: it is theirs then", async () => {
     const dup2 = koffi.load(null).func("int dup2(int from, int to)");
