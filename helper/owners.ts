@@ -8,6 +8,7 @@
  * containers, making one anew takes up to 0.4 ms, as ext4 looks for an inode that wasn't freed lately.
  */
 import {
+  type BigIntStats,
   closeSync,
   fstatSync,
   ftruncateSync,
@@ -17,7 +18,7 @@ import {
   readFileSync,
   statSync,
   truncateSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { basename } from "node:path";
 import * as v from "valibot";
@@ -92,7 +93,8 @@ function write(device: string, entry: v.InferOutput<typeof Entry>, { behind }: {
       if (!behind && fstatSync(file).size > 0) {
         ftruncateSync(file);
       }
-      writeSync(file, `${JSON.stringify(entry)}\n`);
+      // All of it or an error: half a line isn't remembered.
+      writeFileSync(file, `${JSON.stringify(entry)}\n`);
     } finally {
       closeSync(file);
     }
@@ -166,7 +168,7 @@ export function ownerNamed(attachment: Attachment): { uid: number; name: string 
   const { device } = attachment;
   const identity = identityOf(attachment);
   // Most devices of a long list are nobody's: a look is cheaper than an error.
-  const stat = statSync(fileOf(device), { bigint: true, throwIfNoEntry: false });
+  const stat = statIfThere(fileOf(device));
   if (!stat?.size) {
     return undefined;
   }
@@ -183,6 +185,15 @@ export function ownerNamed(attachment: Attachment): { uid: number; name: string 
   const owner = { uid, name: nameOf(uid) };
   known.set(device, { identity, file, owner });
   return owner;
+}
+
+function statIfThere(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    // Something else stands at the folder's place: as where there is none.
+    return undefined;
+  }
 }
 
 function nameOf(uid: number): string {

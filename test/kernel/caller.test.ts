@@ -188,6 +188,23 @@ describe("a helper that acts for another user", { concurrency: false }, () => {
     assert.deepEqual(scene.bound(), []);
   });
 
+  const runs = {
+    full: "mount -t tmpfs -o size=8k none /run && mkdir /run/diskloom && dd if=/dev/zero of=/run/fill bs=4k || true",
+    "read-only": "mount -t tmpfs none /run && mkdir /run/diskloom && mount -o remount,ro /run",
+    "another file's": "mount -t tmpfs none /run && touch /run/diskloom",
+  };
+  for (const [what, mount] of Object.entries(runs)) {
+    it(`attaches where it can't be remembered for whom, as /run is ${what}: it is asked for then`, async () => {
+      const environment = { ...process.env, SUDO_UID: `${nobody}` };
+      const command = ["unshare", "--mount", "sh", "-c", `(${mount}) 2>/dev/null; exec "$@"`, "sh"];
+      const other = await scene.helperWith({ command, environment });
+      const { device, setUpBy } = await attached(other, { path: image(`run-${what}.img`, nobody, 0o600) });
+      assert.equal(setUpBy, undefined);
+      await assert.rejects(other.request("loop/detach", { device }), problem("notPermitted", { foreign: true }));
+      await other.request("loop/detach", { device, confirmForeign: true });
+    });
+  }
+
   it("remembers whose it is across helpers, but not across attachments", async () => {
     const path = image("again.img", nobody, 0o600);
     const { device } = await attached(helper, { path });
