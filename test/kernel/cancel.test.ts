@@ -1,10 +1,11 @@
 /* What takes long can be cancelled, at once and with nothing left half. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { CancellationTokenSource } from "vscode-jsonrpc/node";
 import type { Method, Params } from "../../helper/protocol";
+import { openedBy } from "../descriptors";
 import type { TestHelper } from "../helper";
 import { MiB } from "../images";
 import { attached, imageOf, pattern, Scene, sys, until } from "./scene";
@@ -60,16 +61,7 @@ describe("cancelling", { concurrency: false }, () => {
   it("a copy into memory: no device, and no memory", async () => {
     const path = scene.workshop.blank("large.img", 4096 * MiB);
     writeFileSync(path, pattern(64 * MiB, 1), { flag: "r+" });
-    const inMemory = () =>
-      readdirSync(`/proc/${helper.process.pid}/fd`)
-        .map((fd) => `/proc/${helper.process.pid}/fd/${fd}`)
-        .filter((fd) => {
-          try {
-            return readlinkSync(fd).startsWith("/memfd:");
-          } catch {
-            return false;
-          }
-        });
+    const inMemory = () => openedBy(helper.process.pid).filter((opened) => opened.startsWith("/memfd:"));
     const answer = await cancelAt(helper, "Copying large.img into memory", "loop/attach", { path, inMemory: true });
     assert.equal((answer as { code?: number }).code, CANCELLED);
     assert.deepEqual(scene.bound(), []);

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { CancellationTokenSource } from "vscode-jsonrpc/node";
+import { openedBy } from "../descriptors";
 import type { TestHelper } from "../helper";
 import { MiB } from "../images";
 import { Scene, until } from "./scene";
@@ -28,15 +29,7 @@ describe("the control device, locked by another program", { concurrency: false }
     readFileSync("/proc/locks", "utf8")
       .split("\n")
       .filter((line) => new RegExp(`-> FLOCK +ADVISORY +WRITE ${pid} `).test(line)).length;
-  const opened = (pid: number) =>
-    readdirSync(`/proc/${pid}/fd`).filter((fd) => {
-      try {
-        return readlinkSync(`/proc/${pid}/fd/${fd}`) === CONTROL;
-      } catch {
-        // It was closed meanwhile.
-        return false;
-      }
-    }).length;
+  const opened = (pid: number) => openedBy(pid).filter((path) => path === CONTROL).length;
   const isFree = () => spawnSync("flock", ["--nonblock", CONTROL, "true"]).status === 0;
   const attach = (helper: TestHelper) => {
     const source = new CancellationTokenSource();

@@ -26,6 +26,8 @@ const OWN = [
   "caller",
   // About kernels that the test plays.
   "old-kernel",
+  // About a thread of the helper's own.
+  "list-many",
   // About what the kernel has in memory of an image, which udev reads whenever it likes.
   "glance",
 ].map((name) => `${name}.test.js`);

@@ -1,12 +1,13 @@
 /* The partitions of an image, of which several are looked at at once. */
 import assert from "node:assert/strict";
-import { chmodSync, closeSync, openSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import { chmodSync, closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { after, describe, it } from "node:test";
 import { inspectImage } from "../../helper/content/inspect";
 import { Contents } from "../../helper/content/parts";
 import { withCredentials } from "../../helper/linux/credentials";
 import { O_RDONLY, openFile } from "../../helper/linux/file";
 import { Cancelled, uninterrupted } from "../../helper/pause";
+import { openedBy } from "../descriptors";
 import { MiB, Workshop } from "../images";
 
 const workshop = new Workshop();
@@ -37,14 +38,7 @@ const parts = labels.map((_, index) => ({ offset: (index + 1) * MiB, size: MiB }
 
 /** How many descriptors of ours refer to the image. */
 function descriptors(): number {
-  return readdirSync("/proc/self/fd").filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`) === path;
-    } catch {
-      // The one that the folder was read by.
-      return false;
-    }
-  }).length;
+  return openedBy("self").filter((opened) => opened === path).length;
 }
 
 describe("many partitions of an image", () => {

@@ -1,7 +1,7 @@
 /* The helper that this extension host has started, and what makes it wait. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readlinkSync } from "node:fs";
+import { openedBy } from "../../descriptors";
 import { helperProcesses } from "../processes";
 
 export function pidOfHelper(): number | undefined {
@@ -19,12 +19,5 @@ export async function lock(device: string): Promise<ChildProcess> {
 
 /** Whether the helper has this file open. */
 export function has(file: string): boolean {
-  const folder = `/proc/${pidOfHelper()}/fd`;
-  return readdirSync(folder).some((fd) => {
-    try {
-      return readlinkSync(`${folder}/${fd}`) === file;
-    } catch {
-      return false;
-    }
-  });
+  return openedBy(pidOfHelper()).includes(file);
 }
