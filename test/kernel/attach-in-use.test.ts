@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import type { User } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
-import { attached, letUdevLook, problem, Scene, until } from "./scene";
+import { attached, forgetBtrfsOn, letUdevLook, problem, Scene } from "./scene";
 
 describe("what the system itself uses is refused as an image", { concurrency: false }, () => {
   let scene: Scene;
@@ -93,10 +93,7 @@ describe("what the system itself uses is refused as an image", { concurrency: fa
     await refused(devices[0] ?? "", [mount(target)], /while it is mounted/);
     await refused(devices[1] ?? "", [], /has claimed it for itself alone/);
     run("umount", [target]);
-    // The kernel remembers devices of file systems that it has seen, and goes on using them as long as a mount namespace
-    // that somebody has made meanwhile has a copy of the mount.
-    const forget = ["device", "scan", "--forget", ...devices];
-    await until(() => spawnSync("btrfs", forget).status === 0, "the kernel has let go of the file system");
+    await forgetBtrfsOn(devices);
     await detach(...devices);
   });
 

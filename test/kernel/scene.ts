@@ -164,6 +164,14 @@ export function letUdevLook(): void {
   }
 }
 
+/**
+ * Has the kernel forget the devices of an unmounted file system, which it remembers, and goes on using as long as a mount
+ * namespace that somebody has made meanwhile has a copy of the mount.
+ */
+export async function forgetBtrfsOn(devices: readonly string[]): Promise<void> {
+  await until(() => succeeds(() => run("btrfs", ["device", "scan", "--forget", ...devices])), "let go of by btrfs");
+}
+
 /** Bytes that are different at every place, and in every image. */
 export function pattern(size: number, seed: number): Buffer {
   const bytes = Buffer.alloc(size);

@@ -10,7 +10,7 @@ import { Problem } from "../../helper/problem";
 import { type CheckedParams, type LoopDevice, type Params, requests } from "../../helper/protocol";
 import type { TestHelper } from "../helper";
 import { KiB, MiB, run } from "../images";
-import { attached, imageOf, letUdevLook, pattern, problem, Scene, sys, until } from "./scene";
+import { attached, forgetBtrfsOn, imageOf, letUdevLook, pattern, problem, Scene, sys, until } from "./scene";
 
 describe("loop/update and loop/resize", { concurrency: false }, () => {
   let scene: Scene;
@@ -251,8 +251,7 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
     const paths = ["one", "two"].map((name) => scene.workshop.blank(`${name}.btrfs`, 128 * MiB));
     run("mkfs.btrfs", ["-q", "-f", "-d", "raid1", "-m", "raid1", ...paths]);
     const devices = await Promise.all(paths.map((path) => attached(helper, { path })));
-    run("btrfs", ["device", "scan", ...devices.map(({ device }) => device)]);
-    const target = scene.mount(devices[0]?.device ?? "", "btrfs");
+    const target = scene.mount(devices[0]?.device ?? "", "btrfs", "-o", `device=${devices[1]?.device}`);
     try {
       for (const { device } of devices) {
         for (const change of [{ offset: MiB }, { sizeLimit: 64 * MiB }, { sectorSize: 4096 }] as const) {
@@ -261,7 +260,7 @@ describe("loop/update and loop/resize", { concurrency: false }, () => {
       }
     } finally {
       run("umount", [target]);
-      run("btrfs", ["device", "scan", "--forget"]);
+      await forgetBtrfsOn(devices.map(({ device }) => device));
     }
     for (const device of devices) {
       await detach(device);
