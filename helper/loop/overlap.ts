@@ -59,8 +59,16 @@ export async function findOverlapping(extent: Extent): Promise<Overlap[]> {
   return overlaps;
 }
 
+interface Seen {
+  sequence: number;
+  dev: bigint;
+  ino: bigint;
+  /** Whether the device itself says so, and not only the path of its image. */
+  isCertain: boolean;
+}
+
 /** The image of a device, for as long as its sequence number is this one: it can't be given another without a new one. */
-const seen = new Map<string, { sequence: number; dev: bigint; ino: bigint }>();
+const seen = new Map<string, Seen>();
 /** Since Linux 5.15. Few have more devices at once, and each file that is open takes a page of the kernel's memory. */
 const sequences = new KeptNumbers("diskseq", 256);
 
@@ -73,7 +81,7 @@ export function noteImage(disk: string, sequence: number | null, info: LoopInfo,
   const file = image.identity();
   // A block device is the same by whatever node it was opened: its node's inode tells nothing.
   if (sequence !== null && file.isFile() && isSameFile(file, info)) {
-    seen.set(disk, { sequence, dev: file.dev, ino: file.ino });
+    seen.set(disk, { sequence, dev: file.dev, ino: file.ino, isCertain: true });
   }
 }
 
@@ -98,7 +106,8 @@ function findSuspects(extent: Extent): Suspect[] {
 function suspectIn(folder: OpenFile, disk: string, { image }: Extent): Suspect | undefined {
   const before = seen.get(disk);
   const wasOurs = before !== undefined && isFile(before, image);
-  if (before && !wasOurs && before.sequence === sequences.read(disk, folder)) {
+  const wasOther = before !== undefined && !wasOurs && (before.isCertain || before.dev === image.dev);
+  if (wasOther && before.sequence === sequences.read(disk, folder)) {
     return undefined;
   }
   if (!isBoundIn(folder, disk)) {
@@ -113,8 +122,8 @@ function suspectIn(folder: OpenFile, disk: string, { image }: Extent): Suspect |
 
 // By what can be told without opening the device: that would wait for whoever is just detaching it, for 100 ms and more
 // with the control device locked. A file at the path that /sys shows, not ours and of the device's size, is taken for
-// its image; it is another only where something has been mounted over the image since, or a program in another mount
-// namespace has attached one, with a file of the same path and size here.
+// its image. Where something has been mounted over the image since, that is another file: but then it isn't on the file
+// system of ours. It is another on the same only where a program in another mount namespace has attached one.
 async function mayOverlap({ disk, shown, sequence, isKnown }: Suspect, extent: Extent): Promise<boolean> {
   const folder = diskFolder(disk);
   const offset = readNumber(`${folder}/loop/offset`) ?? 0;
@@ -134,10 +143,29 @@ async function mayOverlap({ disk, shown, sequence, isKnown }: Suspect, extent: E
   if (readNumber(`${folder}/size`) !== expected) {
     return true;
   }
-  if (sequence !== undefined && (readNumber(`${folder}/ro`) === 0 || (await isLasting(disk, shown, file)))) {
-    seen.set(disk, { sequence, dev: file.dev, ino: file.ino });
+  const isElsewhere = file.dev !== extent.image.dev;
+  const isWritable = readNumber(`${folder}/ro`) === 0;
+  const info = isElsewhere || !isWritable ? await statusOf(disk) : undefined;
+  if (isElsewhere && info && !isSameFile(file, info)) {
+    return true;
+  }
+  if (sequence !== undefined && (isWritable || (info && isLasting(shown, file, info)))) {
+    seen.set(disk, { sequence, dev: file.dev, ino: file.ino, isCertain: info !== undefined });
   }
   return false;
+}
+
+/** What a device itself says; `undefined` where it has no node here, or doesn't tell. */
+async function statusOf(disk: string): Promise<LoopInfo | undefined> {
+  try {
+    await using loop = await openByOwnNode(disk);
+    return loop && statusIfBound(loop);
+  } catch (error) {
+    if (error instanceof KernelError) {
+      return undefined;
+    }
+    throw error;
+  }
 }
 
 /**
@@ -145,21 +173,9 @@ async function mayOverlap({ disk, shown, sequence, isKnown }: Suspect, extent: E
  * 10 ms before it gives it another: the status waits for that. And on overlayfs a file that is opened for writing, by
  * whomever, becomes another one.
  */
-async function isLasting(disk: string, shown: Buffer, file: Pick<BigIntStats, "dev" | "ino">): Promise<boolean> {
+function isLasting(shown: Buffer, file: Pick<BigIntStats, "dev" | "ino">, info: LoopInfo): boolean {
   using image = findIfCached(shown);
-  if (!image || !isLocal(image)) {
-    return false;
-  }
-  try {
-    await using loop = await openByOwnNode(disk);
-    const info = loop && statusIfBound(loop);
-    return info !== undefined && isSameFile(file, info) && isSameFile(image.identity(), info);
-  } catch (error) {
-    if (error instanceof KernelError) {
-      return false;
-    }
-    throw error;
-  }
+  return image !== undefined && isLocal(image) && isSameFile(file, info) && isSameFile(image.identity(), info);
 }
 
 /** The regular file at a path; bytes. On another thread where a disk or a server may have to be asked. */

@@ -141,6 +141,26 @@ describe("overlap", { concurrency: false }, () => {
     }
   });
 
+  it("refuse: nor is a file that has been mounted over its image taken for what another program has attached", async () => {
+    run("mkdir", [scene.workshop.path("over")]);
+    const image = scene.workshop.blank("over/image", MiB);
+    linkSync(image, `${path}.hard`);
+    const device = run("losetup", ["--find", "--show", image]).trim();
+    const target = scene.mount("none", "over", "-t", "tmpfs");
+    scene.workshop.blank("over/image", MiB);
+    try {
+      // Looked at first for an image that is where the other file is.
+      await attached(helper, { path: scene.workshop.blank("over/another", MiB) });
+      for (let round = 0; round < 2; round++) {
+        await assert.rejects(helper.request("loop/attach", { path: `${path}.hard` }), problem("overlap", { device }));
+      }
+      await attached(helper, { path: `${target}/image` });
+    } finally {
+      await detachAll();
+      run("umount", [target]);
+    }
+  });
+
   it("refuse: an image on overlayfs, which becomes another file when it is opened for writing", async () => {
     const lower = scene.mount("none", "lower", "-t", "tmpfs");
     const upper = scene.mount("none", "upper", "-t", "tmpfs");
