@@ -9,7 +9,6 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import test, { after, afterEach, before } from "node:test";
@@ -31,6 +30,7 @@ const OWN_COPY = /What becomes root is in the extension's folder, where any prog
 const BASE = "/usr/local/lib/diskloom";
 const FOLDER = join(BASE, DISKLOOM_VERSION);
 const POLICY = "/usr/share/polkit-1/actions/io.github.diskloom.helper.policy";
+const ACTION = "io.github.diskloom.helper";
 const OLD = "0.0.1";
 
 const shop = new Workshop();
@@ -233,14 +233,9 @@ errand("where sudo demands a terminal, it says so, and nothing else becomes root
 
 errand("polkit knows it by an action of its own, which lets nothing else become root", async (person) => {
   await place.configure({ "diskloom.elevation": "polkit" }, person.page);
-  const rule = `action.id == "io.github.diskloom.helper" && subject.user == "${USER.name}"`;
-  const rules = `polkit.addRule(function(action, subject) { if (${rule}) return polkit.Result.YES; });\n`;
-  writeFileSync(place.path("/etc/polkit-1/rules.d/10-diskloom-test.rules"), rules);
-  place.run("mkdir -p /run/dbus && dbus-daemon --system --fork --nopidfile --syslog-only");
-  place.run("setsid /usr/lib/polkit-1/polkitd --no-debug > /run/polkitd.log 2>&1 < /dev/null &");
-  await until("polkit's word of the action", () =>
-    place.run("pkaction --verbose --action-id io.github.diskloom.helper || :").includes("auth_admin_keep"),
-  );
+  await place.startPolkit(ACTION);
+  assert.match(place.run(`pkaction --verbose --action-id ${ACTION}`), /auth_admin_keep/);
+  await place.allowByPolkit(ACTION);
   await askToAttach();
   await untilAttached();
   assert.deepEqual(await assertInstalledRuns(), [...ENVIRONMENT, `PKEXEC_UID=${USER.uid}`]);

@@ -111,6 +111,28 @@ export class UnprivilegedPlace implements AsyncDisposable {
     return execFileSync("nsenter", enter, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], cwd: "/" });
   }
 
+  /**
+   * Starts polkit, with the bus that it is asked by.
+   * @param action one that it has to know
+   */
+  async startPolkit(action: string): Promise<void> {
+    this.run("mkdir -p /run/dbus && dbus-daemon --system --fork --nopidfile --syslog-only");
+    this.run("setsid /usr/lib/polkit-1/polkitd --no-debug > /run/polkitd.log 2>&1 < /dev/null &");
+    await until("polkit's word of the action", () =>
+      this.run(`pkaction --verbose --action-id ${action} || :`).includes("implicit any:"),
+    );
+  }
+
+  /** Adds a rule by which polkit lets the user do this without a password, and waits until it holds. */
+  async allowByPolkit(action: string): Promise<void> {
+    const rule = `action.id == "${action}" && subject.user == "${USER.name}"`;
+    // Debian's polkit understands no later JavaScript.
+    const rules = `polkit.addRule(function(action, subject) { if (${rule}) return polkit.Result.YES; });\n`;
+    writeFileSync(this.path("/etc/polkit-1/rules.d/10-diskloom-test.rules"), rules);
+    const check = `setpriv --reuid=${USER.uid} --clear-groups sh -c 'pkcheck --action-id ${action} --process $$'`;
+    await until("the rule to hold", () => this.run(`${check} 2> /dev/null && echo yes || :`).includes("yes"));
+  }
+
   helpers(): HelperProcess[] {
     const namespace = readlinkSync(`/proc/${this.init}/ns/pid`);
     return helperProcesses().filter((helper) => helper.namespace === namespace);

@@ -3,7 +3,7 @@
  * process namespaces of its own, where what is written to system's folders is written to a copy and /run is empty. Takes
  * `Wishes` as JSON, prints `Told` as JSON in one line, and lives as long as its stdin.
  */
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { run } from "../../tools/packages.mjs";
 import { serve } from "./serve.mjs";
@@ -42,6 +42,16 @@ appendFileSync("/etc/group", `${user}:x:${uid}:\n`);
 appendFileSync("/etc/shadow", `${user}:*:19000:0:99999:7:::\n`);
 mkdirSync("/etc/sudoers.d", { recursive: true });
 writeFileSync(`/etc/sudoers.d/${user}`, wishes.sudoers, { mode: 0o440 });
+
+// A wrong password is told at once: the two seconds that pam_unix(8) waits then are against those who guess.
+const authentication = "/etc/pam.d/common-auth";
+if (existsSync(authentication)) {
+  const rules = readFileSync(authentication, "utf8");
+  writeFileSync(
+    authentication,
+    rules.replace(/^auth\s.*\bpam_unix\.so\b.*$/m, (rule) => `${rule} nodelay`),
+  );
+}
 
 process.env.TMPDIR = join(wishes.folder, "tmp");
 mkdirSync(process.env.TMPDIR);
