@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import test, { after, afterEach, before } from "node:test";
 import { MiB, Workshop } from "../images";
 import { DevicesView } from "./devices-view";
+import { type Disk, editAsMine, editInImage, filesOfRoot, raspberryPi } from "./edit";
 import { type Loop, loopOf, loopsUnder, losetup, losetupDetach, releaseAllUnder } from "./loops";
 import { packaged, ROOMY, type Seat, takeSeat } from "./seat";
 import { UnprivilegedPlace, USER } from "./unprivileged-place";
@@ -16,10 +17,14 @@ const LOGGED = `Defaults logfile=${SUDO_LOG}\n`;
 const WITH_PASSWORD = `${LOGGED}${USER.name} ALL=(root) ALL\n`;
 const WITHOUT_PASSWORD = `${LOGGED}${USER.name} ALL=(root) NOPASSWD: ALL\n`;
 
+const MOUNTS = `/run/media/${USER.name}`;
+
 const shop = new Workshop();
 let place: UnprivilegedPlace;
 let seat: Seat;
 let view: DevicesView;
+let pi: Disk;
+let roots: Disk;
 
 before(async () => {
   const images = shop.path("images");
@@ -29,6 +34,8 @@ before(async () => {
   image("readable.img", 0, 0o644);
   image("secret.img", 0, 0o600);
   image("outside.img", 0, 0o644);
+  pi = raspberryPi(shop, "images/pi.img", USER.uid);
+  roots = filesOfRoot(shop, "images/roots.img", USER.uid);
   place = await UnprivilegedPlace.open(shop.folder, await packaged(), WITH_PASSWORD);
   seat = await takeSeat(place.served, "unprivileged", { folder: images, viewport: ROOMY });
   view = new DevicesView(seat.person);
@@ -154,6 +161,11 @@ errand("the user detaches what the user attached", async () => {
     await view.untilGone(loop);
     assert.equal(loopOf(pathOf(name)), undefined);
   }
+});
+
+errand("a Raspberry Pi's image: three clicks, and the edit is in it; and files of root", async () => {
+  await editInImage(seat, pi, { path: MOUNTS, seen: place.path(MOUNTS) });
+  await editAsMine(seat, roots, { path: MOUNTS, seen: place.path(MOUNTS) });
 });
 
 test("the helper ends with the window", async () => {
