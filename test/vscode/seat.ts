@@ -45,13 +45,19 @@ export async function takeSeat(
 ): Promise<Seat> {
   const [{ openBrowser }, { Person }] = await Promise.all([loadBrowser(), loadPerson()]);
   const browser = await openBrowser(served, options);
-  return { browser, person: new Person(browser.page, { screenshots: join(root, "test/vscode/shots", name) }) };
+  return { browser, person: new Person(browser.page, { screenshots: shotsOf(name) }) };
 }
 
-/** The window that something opens. */
-export async function newWindow({ context }: Browser, open: () => Promise<void>): Promise<Person> {
+/**
+ * The window that something opens.
+ * @param name of the folder with screenshots of failures
+ */
+export async function newWindow({ context }: Browser, open: () => Promise<unknown>, name?: string): Promise<Person> {
   const [page] = await Promise.all([context.waitForEvent("page"), open()]);
-  await page.waitForSelector(".monaco-workbench");
   const { Person } = await loadPerson();
-  return new Person(page);
+  const person = new Person(page, name === undefined ? {} : { screenshots: shotsOf(name) });
+  await page.waitForSelector(".monaco-workbench");
+  return person;
 }
+
+const shotsOf = (name: string) => join(root, "test/vscode/shots", name);

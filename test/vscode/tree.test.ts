@@ -8,7 +8,7 @@ import { clipboard } from "./clipboard";
 import { DevicesView } from "./devices-view";
 import { type Loop, loopOf, losetup, losetupDetach, mountsOf } from "./loops";
 import { folderOf, processesUnder } from "./processes";
-import { type Person, ROOMY, takeSeat } from "./seat";
+import { newWindow, type Person } from "./seat";
 import { setStage } from "./stage";
 import { until } from "./until";
 
@@ -239,11 +239,13 @@ test("Add Mounted Folder to Workspace: it is in the explorer, with its files", a
   using elsewhere = new Workshop();
   const workspace = elsewhere.path("images.code-workspace");
   writeFileSync(workspace, JSON.stringify({ folders: [{ path: shop.folder }] }));
-  const { browser, person } = await takeSeat(stage.served, "tree-workspace", { workspace, viewport: ROOMY });
+  const { context } = stage.seat.browser;
+  const open = async () => (await context.newPage()).goto(stage.served.address({ workspace }));
+  const person = await newWindow(stage.seat.browser, open, "tree-workspace");
   try {
     await person.does("add a mounted folder", () => addFolder(person, losetup(shop.path("whole.ext4"))));
   } finally {
-    await browser.close();
+    await person.page.close();
   }
 });
 
