@@ -48,6 +48,7 @@ export class DevicesView {
   async pressOn(row: Locator, name: string): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
+        await this.person.restPointer();
         await row.hover();
         await row.getByRole("button", { name }).click({ timeout: 3000 });
         return;

@@ -217,12 +217,9 @@ errand("Escape at any step attaches nothing", async (person) => {
 /** Selects files in the explorer and chooses from the context menu of the last. */
 async function onSelected(person: Person, names: [string, ...string[]], entry: string): Promise<void> {
   await person.openView("Explorer");
-  const [first, ...others] = names;
-  await person.treeItem(first).click();
-  for (const name of others) {
-    await person.treeItem(name).click({ modifiers: ["Control"] });
-  }
-  await person.contextMenu(person.treeItem(first), entry);
+  const files = names.map((name) => person.treeItem(name));
+  await person.select(files);
+  await person.contextMenu(person.treeItem(names[0]), entry);
 }
 
 errand("several images: one message sums up, and names what failed and why", async (person) => {

@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { MiB, run } from "../images";
 import { type Loop, loopOf, loops, loopsUnder, losetup, losetupDetach, mountsOf } from "./loops";
 import { helpersUnder } from "./processes";
-import { setStage } from "./stage";
+import { setStage, WITH_TOOLTIPS } from "./stage";
 import { until } from "./until";
 
 const stage = setStage(
@@ -20,7 +20,7 @@ const stage = setStage(
     shop.blank("odd.img", MiB + 100);
   },
   // So that a click on a file selects it and does nothing else.
-  { settings: { "workbench.list.openMode": "doubleClick", "explorer.autoReveal": false } },
+  { settings: { "workbench.list.openMode": "doubleClick", "explorer.autoReveal": false, ...WITH_TOOLTIPS } },
 );
 const { shop, errand } = stage;
 
@@ -100,10 +100,7 @@ errand("attach, flush and detach from the palette", async (person) => {
 
 errand("several images, selected and attached at once", async (person) => {
   await person.openView("Explorer");
-  await person.treeItem("one.img").click();
-  for (const name of ["two.img", "three.img"]) {
-    await person.treeItem(name).click({ modifiers: ["Control"] });
-  }
+  await person.select(["one.img", "two.img", "three.img"].map((name) => person.treeItem(name)));
   await person.contextMenu(person.treeItem("two.img"), "Attach as Loop Device");
   await until("three devices", () => loopsUnder(shop.folder).length === 3);
   await stage.view.open();

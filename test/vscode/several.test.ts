@@ -10,7 +10,7 @@ import { MiB, Workshop } from "../images";
 import { clipboard } from "./clipboard";
 import { DevicesView } from "./devices-view";
 import { type Loop, loopOf, loopsUnder, losetup, losetupDetach, releaseAllUnder } from "./loops";
-import { type Locator, type Person, packaged, ROOMY, type Seat, takeSeat } from "./seat";
+import { type Person, packaged, ROOMY, type Seat, takeSeat } from "./seat";
 import { UnprivilegedPlace, USER } from "./unprivileged-place";
 import { until } from "./until";
 
@@ -58,20 +58,6 @@ function errand(title: string, body: (person: Person) => Promise<void>): void {
   test(title, () => seat.person.does(title, body));
 }
 
-/** Selects them and no others: devices that others attach or detach meanwhile move the rows under the mouse. */
-async function select(rows: Locator[]): Promise<void> {
-  const selected = seat.person.page
-    .locator('.sidebar [role="treeitem"][aria-selected="true"]')
-    .filter({ visible: true });
-  await until("the rows to be selected", async () => {
-    for (const [index, row] of rows.entries()) {
-      await row.click(index > 0 ? { modifiers: ["Control"] } : {});
-    }
-    const ours = await Promise.all(rows.map((row) => row.getAttribute("aria-selected")));
-    return ours.every((value) => value === "true") && (await selected.count()) === rows.length;
-  });
-}
-
 const menuEntries = ({ page }: Person) => page.locator(".monaco-menu .action-menu-item .action-label");
 
 /** Opens the menu of what is selected, by the keyboard: the mouse would miss a row that moves. */
@@ -103,7 +89,7 @@ async function onSelected(person: Person, entry: string): Promise<void> {
 async function attach(person: Person, names: string[], entry = "Attach as Loop Device"): Promise<Loop[]> {
   await person.openView("Explorer");
   const files = names.map((name) => person.treeItem(name));
-  await select(files);
+  await person.select(files);
   await person.contextMenu(person.treeItem(names[0] ?? ""), entry);
   const loops: Loop[] = [];
   for (const name of names) {
@@ -129,7 +115,7 @@ const toasts = ({ page }: Person) => page.locator(".notifications-toasts .notifi
 
 errand("what is selected is copied, flushed and detached at once, with one message", async (person) => {
   const loops = await attach(person, ["one.img", "two.img", "three.img"]);
-  await select(rowsOf(loops));
+  await person.select(rowsOf(loops));
   const entries = await openMenu(person);
   await person.page.keyboard.press("Escape");
   for (const [entry, isThere] of [
@@ -154,7 +140,7 @@ errand("what is selected is copied, flushed and detached at once, with one messa
   }
   await person.dismissToasts();
 
-  await select(rowsOf(loops));
+  await person.select(rowsOf(loops));
   await onSelected(person, "Detach");
   const detached = await person.toast("3 devices are detached: ");
   for (const { device, image } of loops) {
@@ -168,7 +154,7 @@ errand("one of them that is in use is named, stays, and there are ways on", asyn
   const [mounted] = await attach(person, ["rootfs.ext4"], "Attach and Mount");
   const [free] = await attach(person, ["one.img"]);
   assert.ok(mounted && free);
-  await select([view.row(free), view.row(mounted)]);
+  await person.select([view.row(free), view.row(mounted)]);
   const entries = await openMenu(person);
   await person.page.keyboard.press("Escape");
   assert.ok(!entries.includes("Detach") && entries.includes("Unmount and Detach"), entries.join(", "));
@@ -189,7 +175,7 @@ errand("several mounts are unmounted at once", async (person) => {
   const [, unnamed = ""] = namesOf(loops);
   const targets = ["Ext Label", unnamed].map((name) => `/run/media/${USER.name}/${name}`);
   const rows = targets.map((target) => person.treeItem(target));
-  await select(rows);
+  await person.select(rows);
   await onSelected(person, "Unmount");
   const toast = await person.toast("2 are unmounted: ");
   for (const target of targets) {
@@ -197,7 +183,7 @@ errand("several mounts are unmounted at once", async (person) => {
     await person.treeItem(target).waitFor({ state: "detached" });
   }
   await person.dismissToasts();
-  await select(rowsOf(loops));
+  await person.select(rowsOf(loops));
   await view.pressInline(loops[0] ?? assert.fail(), "Detach");
   await person.toast("2 devices are detached: ");
 });
@@ -211,7 +197,7 @@ errand("of somebody else's it is asked once, and they stay without a yes", async
     for (const row of rows) {
       await row.waitFor();
     }
-    await select(rows);
+    await person.select(rows);
     await onSelected(person, "Detach");
     const asked = await person.dialog("Some of these devices weren't set up by you. Detach them anyway?");
     for (const { device } of others) {
@@ -222,7 +208,7 @@ errand("of somebody else's it is asked once, and they stay without a yes", async
     assert.equal(loopsUnder(shop.folder).length, 2);
     await person.dismissToasts();
 
-    await select(rows.slice(1));
+    await person.select(rows.slice(1));
     await onSelected(person, "Detach");
     const again = await person.dialog("Some of these devices");
     // A yes may be said of ours only.

@@ -6,6 +6,9 @@ import { DevicesView } from "./devices-view";
 import { releaseAllUnder } from "./loops";
 import { loadServe, type Person, packaged, ROOMY, type Seat, type Served, takeSeat } from "./seat";
 
+/** VS Code's own delay: in tests, nothing comes up where the mouse rests, unless they ask for it by this setting. */
+export const WITH_TOOLTIPS = { "workbench.hover.delay": 500 };
+
 export interface Stage {
   readonly shop: Workshop;
   readonly served: Served;

@@ -9,23 +9,27 @@ import { DevicesView } from "./devices-view";
 import { type Loop, loopOf, losetup, losetupDetach, mountsOf } from "./loops";
 import { folderOf, processesUnder } from "./processes";
 import { newWindow, type Person } from "./seat";
-import { setStage } from "./stage";
+import { setStage, WITH_TOOLTIPS } from "./stage";
 import { until } from "./until";
 
-const stage = setStage("tree", (shop) => {
-  mkdirSync(shop.path("deep"));
-  shop.fileSystem("ext4", "deep/inner");
-  shop.blank("growing.img", 8 * MiB);
-  shop.blank("firmware", MiB);
-  writeFileSync(shop.path("build.sh"), "make image\n");
-  shop.disk("parts.img", 32 * MiB, "label: gpt\nsize=8MiB, name=one\n");
-  shop.fileSystem("luks", "vault");
-  physicalVolume(shop.blank("volume.img", 16 * MiB));
-  shop.fileSystem("ext4", "whole", 8 * MiB);
-  truncateSync(shop.fileSystem("ext4", "cut", 8 * MiB), 4 * MiB);
-  const damaged = shop.disk("damaged.img", 32 * MiB, "label: gpt\nsize=8MiB, name=survivor\n");
-  run("dd", ["if=/dev/urandom", `of=${damaged}`, "bs=512", "seek=1", "count=1", "conv=notrunc", "status=none"]);
-});
+const stage = setStage(
+  "tree",
+  (shop) => {
+    mkdirSync(shop.path("deep"));
+    shop.fileSystem("ext4", "deep/inner");
+    shop.blank("growing.img", 8 * MiB);
+    shop.blank("firmware", MiB);
+    writeFileSync(shop.path("build.sh"), "make image\n");
+    shop.disk("parts.img", 32 * MiB, "label: gpt\nsize=8MiB, name=one\n");
+    shop.fileSystem("luks", "vault");
+    physicalVolume(shop.blank("volume.img", 16 * MiB));
+    shop.fileSystem("ext4", "whole", 8 * MiB);
+    truncateSync(shop.fileSystem("ext4", "cut", 8 * MiB), 4 * MiB);
+    const damaged = shop.disk("damaged.img", 32 * MiB, "label: gpt\nsize=8MiB, name=survivor\n");
+    run("dd", ["if=/dev/urandom", `of=${damaged}`, "bs=512", "seek=1", "count=1", "conv=notrunc", "status=none"]);
+  },
+  { settings: WITH_TOOLTIPS },
+);
 const { shop, errand } = stage;
 
 /** LVM writes to block devices only. */

@@ -2,15 +2,21 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
-/** A menu ignores clicks in its first moments, lest the click that opened it choose something. */
-const MENU_DEAF_MILLISECONDS = 300;
+/** A menu ignores the mouse for so long, lest the click that opened it choose something. */
+const MENU_DEAF_MILLISECONDS = 100;
 
-const MENU_RETRY_MILLISECONDS = 500;
+const MENU_RETRY_MILLISECONDS = 200;
 
 /** Machines that run other tests beside ours are slow, now and then. */
 const TIMEOUT_MILLISECONDS = 45_000;
 
 const PALETTE_MILLISECONDS = 3000;
+
+/** Keys that nothing else is bound to, as Playwright calls them, and as VS Code does. */
+const CLEAR_NOTIFICATIONS_KEYS = "Control+Alt+Shift+F12";
+export const CLEAR_NOTIFICATIONS = CLEAR_NOTIFICATIONS_KEYS.replace("Control", "ctrl").toLowerCase();
+
+const TOAST_MILLISECONDS = 1000;
 
 const MENU_MILLISECONDS = 3000;
 const MENU_TRIES = 5;
@@ -122,10 +128,18 @@ export class Person {
     for (const [index, entry] of entries.entries()) {
       const found = this.#menuEntry(entry);
       await found.waitFor();
-      await this.page.waitForTimeout(MENU_DEAF_MILLISECONDS);
+      await this.#menuHears();
       if (index < entries.length - 1) await found.hover();
       else await this.#choose(found);
     }
+  }
+
+  /** Waits until a menu that is open hears the mouse: it has set a timer, and one that is set later rings later. */
+  async #menuHears() {
+    await this.page.evaluate(
+      (milliseconds) => new Promise((resolve) => void setTimeout(resolve, milliseconds)),
+      MENU_DEAF_MILLISECONDS,
+    );
   }
 
   /** A menu that has not heard a click is still there. @param {Locator} entry of a menu that is open */
@@ -144,16 +158,55 @@ export class Person {
   /**
    * Opens the context menu of an item without choosing: to look at it. Escape closes it.
    *
-   * @param {Locator} item
+   * @param {Locator} item of a tree
    * @returns {Promise<string[]>} its entries
    */
   async openContextMenu(item) {
-    // What VS Code says of another item, where the pointer rests, lies over this one until the pointer goes.
-    await this.page.mouse.move(0, 0);
-    await item.click({ button: "right" });
     const labels = this.page.locator(".monaco-menu .action-menu-item .action-label");
-    await labels.first().waitFor();
-    return (await labels.allInnerTexts()).map((label) => label.trim()).filter(Boolean);
+    await item.waitFor();
+    const end = Date.now() + TIMEOUT_MILLISECONDS;
+    for (;;) {
+      try {
+        await this.restPointer();
+        await item.click({ button: "right", timeout: MENU_MILLISECONDS });
+        await labels.first().waitFor({ timeout: MENU_MILLISECONDS });
+        // The one that is clicked gets the focus: another, where a row that came or went has moved them.
+        if (await item.evaluate((row) => row.classList.contains("focused"), null, { timeout: MENU_MILLISECONDS })) {
+          return (await labels.allInnerTexts()).map((label) => label.trim()).filter(Boolean);
+        }
+      } catch (error) {
+        if (Date.now() > end) throw error;
+      }
+      if (Date.now() > end) throw new Error("The context menu that opens is that of another item");
+      // In a tree, it would take the selection away.
+      if (await labels.first().isVisible()) await this.page.keyboard.press("Escape");
+    }
+  }
+
+  /**
+   * Takes the pointer away from all there is: what VS Code says of an item on which it rests lies over others, and stays
+   * there until the pointer goes.
+   */
+  async restPointer() {
+    await this.page.mouse.move(0, 0);
+  }
+
+  /**
+   * Selects items of a tree, and no others in it.
+   *
+   * @param {Locator[]} items
+   */
+  async select(items) {
+    const selected = this.page.locator('.sidebar [role="treeitem"][aria-selected="true"]').filter({ visible: true });
+    const end = Date.now() + TIMEOUT_MILLISECONDS;
+    for (;;) {
+      await this.restPointer();
+      for (const [index, item] of items.entries()) await item.click(index > 0 ? { modifiers: ["Control"] } : {});
+      const states = await Promise.all(items.map((item) => item.getAttribute("aria-selected")));
+      if (states.every((state) => state === "true") && (await selected.count()) === items.length) return;
+      // Rows that came or went have moved those under the mouse.
+      if (Date.now() > end) throw new Error(`Selected are ${await selected.allInnerTexts()}`);
+    }
   }
 
   /**
@@ -238,9 +291,16 @@ export class Person {
   /** Clears away all notifications. */
   async dismissToasts() {
     const toasts = this.page.locator(".notifications-toasts .notification-toast");
-    if ((await toasts.count()) === 0) return;
-    await this.palette("Notifications: Clear All Notifications");
-    await toasts.first().waitFor({ state: "detached" });
+    const end = Date.now() + TIMEOUT_MILLISECONDS;
+    while ((await toasts.count()) > 0) {
+      await this.page.keyboard.press(CLEAR_NOTIFICATIONS_KEYS);
+      try {
+        await toasts.first().waitFor({ state: "detached", timeout: TOAST_MILLISECONDS });
+      } catch (error) {
+        // Keys are lost on a page in a page that is just being loaded.
+        if (Date.now() > end) throw error;
+      }
+    }
   }
 
   /**

@@ -8,6 +8,7 @@ import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { chownSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { CLEAR_NOTIFICATIONS } from "./person.mjs";
 import { CODE_SERVER, NODE } from "./places.mjs";
 import { endGroup, killGroup } from "./processes.mjs";
 import { temporaryFolder } from "./temporary.mjs";
@@ -47,6 +48,12 @@ const SETTINGS = {
   "workbench.startupEditor": "none",
   "workbench.tips.enabled": false,
 };
+
+/** Where no person is: what is said of the item under the mouse lies over others, which are to be clicked next. */
+const UNATTENDED_SETTINGS = { "workbench.hover.delay": 24 * 60 * 60 * 1000 };
+
+/** What a test has to do after each message, and VS Code has no keys for. */
+const KEYBINDINGS = [{ key: CLEAR_NOTIFICATIONS, command: "notifications.clearAll" }];
 
 /**
  * @typedef {object} ServeOptions
@@ -98,7 +105,8 @@ export async function serve(options = {}) {
     own(folder, owner);
     const userData = ownedFolder(options.userDataFolder ?? join(folder, "user-data"), owner);
     const extensions = ownedFolder(options.extensionsFolder ?? join(folder, "extensions"), owner);
-    writeSettings(userData, owner, options.settings);
+    const settings = { ...SETTINGS, ...(options.longLived ? {} : UNATTENDED_SETTINGS), ...options.settings };
+    writeSettings(userData, owner, settings);
 
     const password = options.password ?? randomBytes(18).toString("base64url");
     const env = environment(folder, owner, options, password);
@@ -199,16 +207,18 @@ function environment(folder, owner, options, password) {
 /**
  * @param {string} userData
  * @param {Owner} owner
- * @param {Record<string, unknown>} [settings]
+ * @param {Record<string, unknown>} settings
  */
 function writeSettings(userData, owner, settings) {
   const folder = join(userData, "User");
-  const file = join(folder, "settings.json");
   // A folder that outlives the server holds its person's own settings.
-  if (existsSync(file)) return;
+  if (existsSync(join(folder, "settings.json"))) return;
   ownedFolder(folder, owner);
-  writeFileSync(file, JSON.stringify({ ...SETTINGS, ...settings }, null, 2));
-  own(file, owner);
+  for (const [name, content] of Object.entries({ "settings.json": settings, "keybindings.json": KEYBINDINGS })) {
+    const file = join(folder, name);
+    writeFileSync(file, JSON.stringify(content, null, 2));
+    own(file, owner);
+  }
 }
 
 /**
