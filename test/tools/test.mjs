@@ -68,9 +68,17 @@ const tiers = {
   async vscode() {
     ensureDebianPackages([...IMAGE_TOOLS, "sudo"], "the tests in VS Code");
     const { ensureVsCode } = await import("../vscode/host/setup.mjs");
+    const { installInto } = await import("../vscode/host/serve.mjs");
     const { packageExtension } = await import("./package.mjs");
     ensureVsCode();
-    return nodeTests("vscode", { DISKLOOM_VSIX: packageExtension() });
+    const extensions = mkdtempSync(join(tmpdir(), "diskloom-extensions-"));
+    try {
+      // Once for all files, of which each has a VS Code of its own.
+      await installInto([packageExtension()], extensions);
+      return await nodeTests("vscode", { DISKLOOM_EXTENSIONS: extensions });
+    } finally {
+      rmSync(extensions, { recursive: true, force: true });
+    }
   },
 };
 

@@ -21,7 +21,7 @@ before(async () => {
   installLanguagePack(userData, "de");
   const { serve } = await loadServe();
   served = await serve({
-    vsix: [await packaged()],
+    ...(await packaged()),
     userDataFolder: userData,
     args: ["--locale", "de"],
     settings: { "workbench.list.openMode": "doubleClick", "explorer.autoReveal": false },

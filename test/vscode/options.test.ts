@@ -24,7 +24,7 @@ before(async () => {
   shop.fileSystem("ext4", "rootfs");
   const { serve } = await loadServe();
   served = await serve({
-    vsix: [await packaged()],
+    ...(await packaged()),
     settings: { "workbench.list.openMode": "doubleClick", "explorer.autoReveal": false },
   });
   seat = await takeSeat(served, "options", { folder: shop.folder, viewport: ROOMY });

@@ -18,14 +18,20 @@ export type BrowserOptions = import("./host/browser.mjs").BrowserOptions;
 export type Person = import("./host/person.mjs").Person;
 export type Locator = import("playwright-core").Locator;
 
-/** The extension as its users get it: as whoever runs all the tests has packed it, once for all files, if one did. */
-export async function packaged(): Promise<string> {
-  if (process.env.DISKLOOM_VSIX) {
-    return process.env.DISKLOOM_VSIX;
+export type Extension = Pick<import("./host/serve.mjs").ServeOptions, "vsix" | "extensions">;
+
+/** The extension as its users get it: as whoever runs all the tests has installed it, once for all files, if one did. */
+export async function packaged(): Promise<Extension> {
+  const { DISKLOOM_EXTENSIONS: extensions, DISKLOOM_VSIX: vsix } = process.env;
+  if (extensions) {
+    return { extensions };
+  }
+  if (vsix) {
+    return { vsix: [vsix] };
   }
   const [{ ensureVsCode }, { packageExtension }] = await Promise.all([loadSetup(), loadPackage()]);
   ensureVsCode();
-  return packageExtension();
+  return { vsix: [packageExtension()] };
 }
 
 /** A window on a served VS Code, and whoever sits before it. */

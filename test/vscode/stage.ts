@@ -38,7 +38,7 @@ export function setStage(
   before(async () => {
     prepare(shop);
     const { serve } = await loadServe();
-    served = await serve({ vsix: [await packaged()], ...(settings && { settings }) });
+    served = await serve({ ...(await packaged()), ...(settings && { settings }) });
     seat = await takeSeat(served, name, { folder: shop.folder, viewport });
     view = new DevicesView(seat.person);
   });

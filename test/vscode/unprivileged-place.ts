@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { root } from "../helper";
 import type { Told, Wishes } from "./host/as-user.mjs";
 import { type HelperProcess, helperProcesses } from "./processes";
-import type { Person, Served } from "./seat";
+import type { Extension, Person, Served } from "./seat";
 import { until } from "./until";
 
 /** Where the checkout is seen in there: the user may not get at the folders above it. */
@@ -30,7 +30,8 @@ export class UnprivilegedPlace implements AsyncDisposable {
    * @param folder for what is needed meanwhile; the user can read what is in it
    * @param sudoers what the user may do
    */
-  static async open(folder: string, vsix: string, sudoers: string, user = USER): Promise<UnprivilegedPlace> {
+  static async open(folder: string, extension: Extension, sudoers: string, user = USER): Promise<UnprivilegedPlace> {
+    const { vsix } = extension;
     const inner = join(folder, "place");
     mkdirSync(inner);
     const wishes: Wishes = {
@@ -38,7 +39,8 @@ export class UnprivilegedPlace implements AsyncDisposable {
       uid: user.uid,
       sudoers,
       folder: inner,
-      vsix: vsix.replace(root, CHECKOUT),
+      // From outside, in there a package may be where nothing is.
+      extension: { ...extension, ...(vsix && { vsix: vsix.map((file) => file.replace(root, CHECKOUT)) }) },
     };
     const script = `mount --bind "$1" ${CHECKOUT} && exec "$2" ${CHECKOUT}/test/vscode/host/as-user.mjs "$3"`;
     const child = spawn(

@@ -31,7 +31,7 @@ before(async () => {
   }
   const { serve } = await loadServe();
   served = await serve({
-    vsix: [await packaged()],
+    ...(await packaged()),
     workspaceTrust: true,
     settings: {
       "security.workspace.trust.startupPrompt": "never",

@@ -14,7 +14,7 @@ import { serve } from "./serve.mjs";
  * @property {number} uid an id that nobody has
  * @property {string} sudoers the rules of sudo, besides the machine's own
  * @property {string} folder an empty one for what is needed meanwhile
- * @property {string} vsix
+ * @property {Pick<import("./serve.mjs").ServeOptions, "vsix" | "extensions">} extension what is installed, and how
  */
 
 /** @typedef {Pick<import("./serve.mjs").Served, "url" | "password">} Told */
@@ -56,7 +56,7 @@ if (existsSync(authentication)) {
 process.env.TMPDIR = join(wishes.folder, "tmp");
 mkdirSync(process.env.TMPDIR);
 const env = { USER: user, LOGNAME: user, SHELL: "/bin/sh" };
-const served = await serve({ uid, gid: uid, vsix: [wishes.vsix], env });
+const served = await serve({ uid, gid: uid, ...wishes.extension, env });
 /** @type {Told} */
 const told = { url: served.url, password: served.password };
 process.stdout.write(`${JSON.stringify(told)}\n`);

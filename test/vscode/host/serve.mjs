@@ -6,7 +6,7 @@
  */
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chownSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chownSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CLEAR_NOTIFICATIONS } from "./person.mjs";
 import { CODE_SERVER, NODE } from "./places.mjs";
@@ -58,6 +58,7 @@ const KEYBINDINGS = [{ key: CLEAR_NOTIFICATIONS, command: "notifications.clearAl
 /**
  * @typedef {object} ServeOptions
  * @property {string[]} [vsix] packaged extensions to install first
+ * @property {string} [extensions] a folder with extensions that were installed before, to begin with a copy of it
  * @property {Record<string, unknown>} [settings] on top of those that keep VS Code quiet
  * @property {string | undefined} [userDataFolder] a folder that outlives the server, instead of a temporary one
  * @property {string | undefined} [extensionsFolder] likewise
@@ -114,6 +115,7 @@ export async function serve(options = {}) {
       ...["--user-data-dir", userData, "--extensions-dir", extensions, "--config", join(folder, "config.yaml")],
       ...["--disable-telemetry", "--disable-update-check", "--disable-getting-started-override"],
     ];
+    if (options.extensions) copyExtensions(options.extensions, extensions, owner);
     if (options.vsix?.length) await install(options.vsix, folder, owner, common, env);
 
     const started = await start(
@@ -141,6 +143,23 @@ export async function serve(options = {}) {
   } catch (error) {
     temporary.remove();
     throw error;
+  }
+}
+
+/**
+ * Installs packaged extensions into a folder, for servers that begin with a copy of it.
+ *
+ * @param {string[]} vsix
+ * @param {string} extensions
+ */
+export async function installInto(vsix, extensions) {
+  const temporary = temporaryFolder("diskloom-install");
+  try {
+    const folders = ["--user-data-dir", join(temporary.path, "user-data"), "--extensions-dir", extensions];
+    const common = [...folders, "--config", join(temporary.path, "config.yaml")];
+    await install(vsix, temporary.path, { uid: undefined, gid: undefined }, common, neutralEnvironment());
+  } finally {
+    temporary.remove();
   }
 }
 
@@ -238,6 +257,16 @@ async function install(vsix, folder, owner, common, env) {
   });
   const { status, output } = await runCommandLine([...args, ...common], { env, ...owner });
   if (status !== 0) throw new Error(`Installing ${vsix.join(", ")} failed:\n${output}`);
+}
+
+/**
+ * @param {string} from
+ * @param {string} to
+ * @param {Owner} owner
+ */
+function copyExtensions(from, to, owner) {
+  cpSync(from, to, { recursive: true });
+  for (const name of readdirSync(to, { recursive: true, encoding: "utf8" })) own(join(to, name), owner);
 }
 
 /**
