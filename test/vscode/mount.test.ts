@@ -51,12 +51,13 @@ errand("an image is dragged onto the tree", async (person) => {
   await stage.view.open();
   await stage.view.row({ device }).waitFor();
   await person.openView("Explorer");
+  await person.restPointer();
   const { page } = person;
   const tab = page.locator(".activitybar").getByRole("tab", { name: /^Diskloom/ });
   const from = await person.treeItem("blank.img").boundingBox();
   const over = await tab.boundingBox();
   assert.ok(from && over);
-  await page.mouse.move(from.x + 40, from.y + from.height / 2);
+  await person.treeItem("blank.img").hover({ position: { x: 40, y: from.height / 2 } });
   await page.mouse.down();
   await page.mouse.move(from.x + 50, from.y + from.height / 2 + 5, { steps: 3 });
   // Resting on an icon of the activity bar opens its view.

@@ -70,17 +70,24 @@ async function offered(item: Locator, expected: string): Promise<string[]> {
   });
 }
 
+const PALETTE_PATIENCE = 3000;
+
 /** Our commands in the palette, once this one is among them. */
 async function inPalette(expected: string): Promise<string[]> {
   const { page } = seat.person;
-  await page.keyboard.press("F1");
-  await page.locator(".quick-input-widget input.input").fill(">Diskloom: ");
   const labels = page.locator(".quick-input-list .monaco-list-row .label-name");
   const commands = await until(`“${expected}” in the palette`, async () => {
-    const shown = (await labels.allInnerTexts()).map((label) => label.trim());
-    return shown.includes(`Diskloom: ${expected}`) && shown;
+    try {
+      await page.keyboard.press("F1");
+      // A webview that has just opened takes the focus when it is ready, which closes the palette again.
+      await page.locator(".quick-input-widget input.input").fill(">Diskloom: ", { timeout: PALETTE_PATIENCE });
+      await labels.getByText(`Diskloom: ${expected}`, { exact: true }).waitFor({ timeout: PALETTE_PATIENCE });
+      return (await labels.allInnerTexts()).map((label) => label.trim());
+    } finally {
+      // One that is open learns of no more commands.
+      await page.keyboard.press("Escape");
+    }
   });
-  await page.keyboard.press("Escape");
   return commands.map((label) => label.replace(/^Diskloom: /, ""));
 }
 

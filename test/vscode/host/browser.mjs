@@ -84,7 +84,7 @@ export async function openBrowser(served, options = {}) {
     await logIn(context, served);
     const page = context.pages()[0] ?? (await context.newPage());
     await options.prepare?.(page);
-    await page.goto(served.address(options));
+    await page.goto(served.address(options), { timeout: WORKBENCH_SECONDS * 1000 });
     await page.waitForSelector(".monaco-workbench", { timeout: WORKBENCH_SECONDS * 1000 });
     return { page, context, blocked, close };
   } catch (error) {

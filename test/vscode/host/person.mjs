@@ -18,6 +18,8 @@ export const CLEAR_NOTIFICATIONS = CLEAR_NOTIFICATIONS_KEYS.replace("Control", "
 
 const TOAST_MILLISECONDS = 1000;
 
+const DIALOG_MILLISECONDS = 1000;
+
 const MENU_MILLISECONDS = 3000;
 const MENU_TRIES = 5;
 
@@ -125,12 +127,21 @@ export class Person {
    */
   async contextMenu(item, ...entries) {
     await this.#openContextMenuWith(item, entries[0] ?? "");
+    await this.choose(...entries);
+  }
+
+  /**
+   * Chooses from a menu that is open; several entries lead through submenus.
+   *
+   * @param {...string} entries
+   */
+  async choose(...entries) {
     for (const [index, entry] of entries.entries()) {
       const found = this.#menuEntry(entry);
       await found.waitFor();
       await this.#menuHears();
       if (index < entries.length - 1) await found.hover();
-      else await this.#choose(found);
+      else await this.#press(found);
     }
   }
 
@@ -143,7 +154,7 @@ export class Person {
   }
 
   /** A menu that has not heard a click is still there. @param {Locator} entry of a menu that is open */
-  async #choose(entry) {
+  async #press(entry) {
     for (let tries = 1; ; tries++) {
       await entry.click();
       try {
@@ -268,9 +279,20 @@ export class Person {
     });
     // It is ready once it lists the folder that it opens with.
     await dialog.locator(".quick-input-list .monaco-list-row").first().waitFor();
-    await dialog.locator("input.input").fill(path);
-    await dialog.locator("input.input").press("Enter");
-    await dialog.waitFor({ state: "hidden" });
+    const input = dialog.locator("input.input");
+    await input.fill(path);
+    const end = Date.now() + TIMEOUT_MILLISECONDS;
+    for (;;) {
+      try {
+        await input.press("Enter", { timeout: DIALOG_MILLISECONDS });
+        await dialog.waitFor({ state: "hidden", timeout: DIALOG_MILLISECONDS });
+        return;
+      } catch (error) {
+        // It hears no Enter while it looks at what was typed.
+        if (!(await dialog.isVisible())) return;
+        if (Date.now() > end) throw error;
+      }
+    }
   }
 
   /**

@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 const POLL_MILLISECONDS = 50;
-const PATIENCE_MILLISECONDS = 3000;
+/** How long a process may take to end by itself, and how long a slow machine to take away what is killed. */
+const PATIENCE_MILLISECONDS = { SIGTERM: 3000, SIGKILL: 30_000 };
 
 /**
  * @param {number} group
@@ -47,7 +48,7 @@ function isAlive(group) {
 export async function endGroup(group) {
   for (const signal of /** @type {const} */ (["SIGTERM", "SIGKILL"])) {
     killGroup(group, signal);
-    const deadline = Date.now() + PATIENCE_MILLISECONDS;
+    const deadline = Date.now() + PATIENCE_MILLISECONDS[signal];
     while (Date.now() < deadline) {
       if (!isAlive(group)) return;
       await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
