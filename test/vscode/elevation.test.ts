@@ -343,6 +343,8 @@ errand("polkit with a rule: the helper's stdin and stdout are two FIFOs that are
   await status().waitFor();
   await untilNoLeftovers();
   await view.open();
+  // A row that is drawn anew between the click and its command names no device, and then it is asked for which one.
+  await view.untilLabelled({ device }, /one\.img · 1 MiB$/);
   await view.pressInline({ device }, "Detach");
   await view.untilGone({ device });
   await person.palette("Diskloom: Stop Root Helper");

@@ -18,6 +18,17 @@ const START_SECONDS = 60;
 /** After this long without a browser a server ends itself, should its caller be killed before it could. */
 const ORPHAN_SECONDS = 120;
 
+/**
+ * For so long, instead of three hours, an extension host waits for a window that is gone without a word: a page that is
+ * left at once may not get its goodbye through.
+ */
+const LOST_WINDOW_SECONDS = 10;
+
+const UNATTENDED_ARGS = [
+  ...["--idle-timeout-seconds", String(ORPHAN_SECONDS)],
+  ...["--reconnection-grace-time", String(LOST_WINDOW_SECONDS)],
+];
+
 /** Without an address VS Code has no gallery, asks nobody for updates and suggests no extensions. */
 const NO_GALLERY = JSON.stringify({
   serviceUrl: "",
@@ -123,7 +134,7 @@ export async function serve(options = {}) {
         ...["--auth", "password", "--bind-addr", `127.0.0.1:${options.port ?? 0}`, "--disable-proxy"],
         // Cookies don't heed ports: without a name of its own, ours would log a person out of their own code-server.
         ...["--cookie-suffix", "diskloom", ...(options.workspaceTrust ? [] : ["--disable-workspace-trust"])],
-        ...(options.longLived ? [] : ["--idle-timeout-seconds", String(ORPHAN_SECONDS)]),
+        ...(options.longLived ? [] : UNATTENDED_ARGS),
         ...common,
         ...(options.args ?? []),
       ],
