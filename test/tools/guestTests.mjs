@@ -39,19 +39,22 @@ const OWN = [
  * @type {Record<string, number>}
  */
 const SECONDS = {
-  "guest/mapper": 223,
-  "kernel/mount": 146,
-  "kernel/transaction": 85,
-  "kernel/content": 77,
-  "kernel/detach": 50,
-  "kernel/attach-in-use": 41,
-  "kernel/attach": 31,
-  "kernel/changes": 30,
-  "kernel/overlap": 30,
-  "kernel/race": 27,
-  "kernel/update": 27,
-  "kernel/attach-device": 26,
-  "guest/mount": 25,
+  "guest/mapper": 193,
+  "kernel/mount": 137,
+  "kernel/content": 109,
+  "kernel/transaction": 76,
+  "kernel/detach": 54,
+  "kernel/overlap": 50,
+  "kernel/attach-in-use": 46,
+  "kernel/update": 46,
+  "kernel/partition": 44,
+  "kernel/changes": 33,
+  "kernel/attach": 29,
+  "kernel/attach-device": 28,
+  "guest/mount": 24,
+  "kernel/race": 24,
+  "guest/mapper-commands": 23,
+  "kernel/cancel": 21,
 };
 const SECONDS_OF_OTHERS = 10;
 
