@@ -8,7 +8,7 @@ import { isUncached } from "./cachestat";
 import { type OpenFile, READ_BRIEFLY } from "./file";
 import { bare } from "./libc";
 import { LOOP_GET_STATUS64, LOOP_INFO_SIZE } from "./loop";
-import { openHere } from "./openHere";
+import { noteBriefly, noteNoneBriefly } from "./openHere";
 import { FILE_FACTS_SIZE, readFileFacts, STATX_SIZE } from "./statx";
 
 const { openat, ioctl, close } = bare;
@@ -45,15 +45,7 @@ export function lookAtDevice(fd: number): boolean {
 
 /** As `lookAtDevice`, of one that has to be opened; false, too, where it can't be. */
 export function lookAtDeviceIn(folder: OpenFile, name: string): boolean {
-  const fd = openat(folder.fd, name, READ_BRIEFLY, 0);
-  if (fd < 0) {
-    return false;
-  }
-  openHere[0] = fd + 1;
-  const seen = lookAtDevice(fd);
-  openHere[0] = 0;
-  close(fd);
-  return seen;
+  return lookIn(folder, name, lookAtDevice);
 }
 
 /** Takes down what is said of an image that is open. @returns false where that failed, or it isn't a regular file */
@@ -63,13 +55,21 @@ export function lookAtImage(fd: number): boolean {
 
 /** As `lookAtImage`, of one that has to be opened; false, too, where the kernel has something of it in memory. */
 export function lookAtImageIn(folder: OpenFile, name: string): boolean {
+  return lookIn(folder, name, lookAtUncached);
+}
+
+function lookAtUncached(fd: number): boolean {
+  return isUncached(fd) && lookAtImage(fd);
+}
+
+function lookIn(folder: OpenFile, name: string, look: (fd: number) => boolean): boolean {
   const fd = openat(folder.fd, name, READ_BRIEFLY, 0);
   if (fd < 0) {
     return false;
   }
-  openHere[0] = fd + 1;
-  const seen = isUncached(fd) && readFileFacts(fd, "", image);
-  openHere[0] = 0;
+  noteBriefly(fd);
+  const seen = look(fd);
+  noteNoneBriefly();
   close(fd);
   return seen;
 }

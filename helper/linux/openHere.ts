@@ -7,33 +7,46 @@ import { workerData } from "node:worker_threads";
 /** More than a thread has open at a time; what there is no room for isn't noted. */
 const ROOM = 64;
 
-/** Each as its number and 1, so that 0 is none. The first place is for who opens only one at a time, and counts calls. */
+/** Each as its number and 1, so that 0 is none. */
 export type OpenHere = Int32Array<SharedArrayBuffer>;
 
 export function makeRoom(): OpenHere {
   return new Int32Array(new SharedArrayBuffer(ROOM * Int32Array.BYTES_PER_ELEMENT));
 }
 
-/** This thread's; the main thread's own isn't kept. */
-export const openHere: Int32Array = workerData instanceof Int32Array ? workerData : new Int32Array(1);
-const isKept = workerData instanceof Int32Array;
+/** This thread's; the main thread has none, as nothing outlives it. */
+const here: Int32Array | undefined = workerData instanceof Int32Array ? workerData : undefined;
+
+/** The first place is for who opens one at a time, many times: it need not be looked for. */
+const BRIEFLY = 0;
 
 export function noteOpen(fd: number): void {
-  if (isKept) {
-    const place = openHere.indexOf(0, 1);
-    if (place > 0) {
-      openHere[place] = fd + 1;
-    }
-  }
+  replace(0, fd + 1);
 }
 
 /** To be called before it is closed: by then, another thread may have the number. */
 export function noteClosing(fd: number): void {
-  if (isKept) {
-    const place = openHere.indexOf(fd + 1, 1);
-    if (place > 0) {
-      openHere[place] = 0;
-    }
+  replace(fd + 1, 0);
+}
+
+/** As `noteOpen`, until `noteNoneBriefly`. */
+export function noteBriefly(fd: number): void {
+  if (here) {
+    here[BRIEFLY] = fd + 1;
+  }
+}
+
+/** As `noteClosing`, of the last that was noted so. */
+export function noteNoneBriefly(): void {
+  if (here) {
+    here[BRIEFLY] = 0;
+  }
+}
+
+function replace(entry: number, by: number): void {
+  const place = here?.indexOf(entry, BRIEFLY + 1) ?? -1;
+  if (here && place > 0) {
+    here[place] = by;
   }
 }
 
